@@ -1,0 +1,41 @@
+//! Floor 1: the contract that engines, auth methods, storage and seals are written against.
+//!
+//! No I/O, no async runtime, no HTTP. Data flows one way: a request becomes an [`Ask`], a [`Verdict`] on it becomes a
+//! [`Permit`], a permit lets a [`Route`] run over a [`View`], and what it returns is [`Unrecorded`] until the audit log has it.
+#![forbid(unsafe_code)]
+
+pub mod acl;
+pub mod audit;
+pub mod clock;
+pub mod duration;
+mod engine;
+mod error;
+mod fields;
+pub mod hcl;
+pub mod hsm;
+mod operation;
+mod output;
+mod path;
+mod permit;
+mod route;
+mod seal;
+mod store;
+mod transaction;
+
+pub use audit::{Ask, AuditSink};
+pub use clock::{Clock, Rng, SystemClock, SystemRng, Timestamp};
+pub use engine::{Catalog, Engine, Periodic};
+pub use error::{Error, Incident};
+pub use fields::{Field, FieldType, Fields, Kind, Location, Secs};
+#[doc(hidden)]
+pub use fields::take as take_field;
+pub use hardening::Secret;
+pub use operation::Operation;
+pub use output::{Auth, IntoOutput, Lease, Output, Reply, TokenKind};
+pub use path::{Key, Prefix};
+pub use permit::{Permit, Unrecorded, Verdict};
+pub use route::{Access, Caller, Context, Effect, Input, MountInfo, Origin, Pattern, Route};
+pub use seal::{InitAnswer, InitRequest, KeyId, Progress, Seal, SealControl, SealKind, SealStatus, Wrapped};
+pub use serde_json::{Map, Value as Json};
+pub use store::{Batch, Ciphertext, Class, MountId, Page, Store, Version, Versioned, Write};
+pub use transaction::{Transaction, View};

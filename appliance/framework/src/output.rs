@@ -1,0 +1,180 @@
+//! What a handler answers with.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::{Error, Field, Fields, Json, Map, Secret};
+
+/// A handler's answer before it is encoded.
+#[derive(Default)]
+pub struct Output {
+    /// The data; `None` becomes 204 unless something else is to be said.
+    pub data: Option<Map<String, Json>>,
+    /// A token that was made or renewed, or is to be made.
+    pub auth: Option<Auth>,
+    /// The lease on the data, or, with an empty id, how long the data may be kept.
+    pub lease: Option<Lease>,
+    /// Things the client should know.
+    pub warnings: Vec<String>,
+    /// A status other than 200 or 204.
+    pub status: Option<u16>,
+    /// Done after the answer is recorded and before it is sent: how `sys/seal` can answer at all.
+    pub finally: Option<Box<dyn FnOnce() -> Result<(), Error> + Send>>,
+}
+
+/// A lease, as the answer shows it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Lease {
+    /// Its id; empty where there is no lease to renew or revoke.
+    pub id: String,
+    /// How long it lasts.
+    pub duration: Duration,
+    /// Whether it can be renewed.
+    pub renewable: bool,
+}
+
+/// The kind of a token.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum TokenKind {
+    /// Stored, renewable, revocable; `hvs.`.
+    #[default]
+    Service,
+    /// Carries its own encrypted content; nothing is stored; `hvb.`.
+    Batch,
+}
+
+impl TokenKind {
+    /// The name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Batch => "batch",
+        }
+    }
+}
+
+/// A token: as a login wants it, and, once issued, as the client gets it.
+#[derive(Debug, Default)]
+pub struct Auth {
+    /// The token. Empty until issued.
+    pub client_token: Option<Secret>,
+    /// Its accessor. Empty until issued.
+    pub accessor: String,
+    /// Its policies, sorted; `default` is added at issue unless `no_default_policy`.
+    pub policies: Vec<String>,
+    /// Leave the `default` policy out.
+    pub no_default_policy: bool,
+    /// Shown in the audit log and in look-ups.
+    pub display_name: String,
+    /// Shown in the audit log and in look-ups.
+    pub metadata: BTreeMap<String, String>,
+    /// How long it lives unless renewed; zero takes the mount's default.
+    pub ttl: Duration,
+    /// It cannot live longer than this, whatever is renewed; zero for no own limit.
+    pub explicit_max_ttl: Duration,
+    /// Renewal always sets this lifetime; zero for none.
+    pub period: Duration,
+    /// Whether it can be renewed.
+    pub renewable: bool,
+    /// How often it may be used; 0 for any number.
+    pub num_uses: u64,
+    /// The kind.
+    pub kind: TokenKind,
+    /// Whether it has no parent.
+    pub orphan: bool,
+    /// The identity entity, or empty.
+    pub entity_id: String,
+}
+
+/// A handler's answer with more to say than data.
+pub struct Reply<R> {
+    /// The data.
+    pub data: R,
+    /// Things the client should know.
+    pub warnings: Vec<String>,
+    /// A status other than 200.
+    pub status: Option<u16>,
+}
+
+impl<R> Reply<R> {
+    /// Data and nothing else.
+    pub fn new(data: R) -> Self {
+        Self { data, warnings: Vec::new(), status: None }
+    }
+
+    /// Adds a warning.
+    pub fn warn(mut self, warning: impl Into<String>) -> Self {
+        self.warnings.push(warning.into());
+        self
+    }
+
+    /// Answers with `status` in place of 200: a deleted version is a 404 that has data.
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+}
+
+/// What a handler may return.
+pub trait IntoOutput {
+    /// The schema of the data.
+    fn answer() -> Vec<Field>;
+    /// The answer.
+    fn into_output(self) -> Output;
+}
+
+impl<R: Fields> IntoOutput for R {
+    fn answer() -> Vec<Field> {
+        R::fields()
+    }
+    fn into_output(self) -> Output {
+        Output { data: Some(self.emit()), ..Output::default() }
+    }
+}
+
+impl<R: Fields> IntoOutput for Reply<R> {
+    fn answer() -> Vec<Field> {
+        R::fields()
+    }
+    fn into_output(self) -> Output {
+        Output { data: Some(self.data.emit()), warnings: self.warnings, status: self.status, ..Output::default() }
+    }
+}
+
+/// 204.
+impl IntoOutput for () {
+    fn answer() -> Vec<Field> {
+        Vec::new()
+    }
+    fn into_output(self) -> Output {
+        Output::default()
+    }
+}
+
+impl IntoOutput for Output {
+    fn answer() -> Vec<Field> {
+        Vec::new()
+    }
+    fn into_output(self) -> Output {
+        self
+    }
+}
+
+impl IntoOutput for Auth {
+    fn answer() -> Vec<Field> {
+        Vec::new()
+    }
+    fn into_output(self) -> Output {
+        Output { auth: Some(self), ..Output::default() }
+    }
+}
+
+/// An object whose keys are the client's own.
+impl IntoOutput for Map<String, Json> {
+    fn answer() -> Vec<Field> {
+        Vec::new()
+    }
+    fn into_output(self) -> Output {
+        Output { data: Some(self), ..Output::default() }
+    }
+}
