@@ -1,0 +1,27 @@
+//! Overwriting that the optimiser may not remove.
+
+use std::hint::black_box;
+
+/// Overwrites `len` bytes at `at` with zeros, at the speed of `memset`.
+///
+/// # Safety
+/// `at` must be valid for writes of `len` bytes, and nothing may read them as a typed value afterwards.
+#[inline]
+pub(crate) unsafe fn wipe(at: *mut u8, len: usize) {
+    // JUSTIFICATION: safe code can only wipe what it can name as a slice; an allocator has a raw pointer.
+    // SAFETY: the caller vouches for the range. The empty asm claims to read memory through `at`, so the store stays.
+    unsafe {
+        at.write_bytes(0, len);
+        std::arch::asm!("/* {0} */", in(reg) at, options(nostack, preserves_flags, readonly));
+    }
+}
+
+/// Overwrites the 16 KiB of stack below the caller: what functions that have just returned left there.
+///
+/// Call it after work that put key material in local variables, such as building a key schedule.
+#[inline(never)]
+pub fn wipe_stack() {
+    let mut dead = [0xffu8; 16 * 1024];
+    black_box(&mut dead).fill(0);
+    black_box(&dead);
+}
