@@ -1,0 +1,288 @@
+//! The one thread that writes: it checks what waits, appends it to the journal, syncs once, applies it to the index, answers.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::time::{Duration, Instant};
+
+use framework::{Batch, Ciphertext, Error, Key, Version};
+
+use crate::Options;
+use crate::index::{self, Index};
+use crate::keeper::Keeper;
+use crate::log::{Append, Entry, Log, LogError, Position, Record};
+use crate::record::LARGEST_RECORD;
+use crate::restore::replay;
+use crate::slot::Slot;
+
+/// At most this many transactions share a sync.
+const GROUP: usize = 512;
+/// A group is closed once its values are this large.
+const GROUP_BYTES: usize = 8 << 20;
+/// The longest a group waits for transactions that came with the last one. Nobody waits who comes alone.
+const COMPANY: Duration = Duration::from_micros(300);
+/// An index that failed is opened again at most this often.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// What the committer is asked.
+pub(crate) enum Message {
+    Commit(Request),
+    /// A reader found the index failing.
+    Look,
+    /// Finish what came before this, then end.
+    Close,
+}
+
+/// One transaction and where its answer goes. If this is dropped unanswered, the caller's wait ends too.
+pub(crate) struct Request {
+    pub(crate) batch: Batch<Ciphertext>,
+    pub(crate) answer: SyncSender<Result<(), Error>>,
+}
+
+/// What can be seen of the committer from outside.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) sequence: AtomicU64,
+    pub(crate) groups: AtomicU64,
+    pub(crate) transactions: AtomicU64,
+}
+
+pub(crate) struct Committer {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) keeper: Keeper,
+    pub(crate) options: Options,
+    pub(crate) epoch: u64,
+    /// The last record in both journal and index.
+    pub(crate) tail: Position,
+    /// Whether `tail` is known to be both: not after an append or an index write whose outcome is unknown.
+    pub(crate) in_step: bool,
+    pub(crate) company: usize,
+    pub(crate) last_retry: Option<Instant>,
+}
+
+impl Committer {
+    /// Works until it is told to close or nobody can ask any more.
+    pub(crate) fn run(mut self, queue: &Receiver<Message>) {
+        let ended = catch_unwind(AssertUnwindSafe(|| self.serve(queue)));
+        if ended.is_err() {
+            // The state of this struct is unknown. Readers go on; writers get an error, since the queue ends here.
+            tracing::error!("the storage committer panicked; nothing more is written until the server is started again");
+            return;
+        }
+        self.keeper.finish(self.in_step, &self.slot);
+    }
+
+    fn serve(&mut self, queue: &Receiver<Message>) {
+        let mut open = true;
+        while open {
+            let mut group = Vec::new();
+            let first = queue.recv();
+            open = match first {
+                Ok(message) => self.take(message, &mut group) && self.drain(queue, &mut group),
+                Err(_) => false,
+            };
+            self.commit(group);
+            self.upkeep();
+        }
+    }
+
+    /// Whether to go on.
+    fn take(&mut self, message: Message, group: &mut Vec<Request>) -> bool {
+        match message {
+            Message::Commit(request) => group.push(request),
+            Message::Look => {}
+            Message::Close => return false,
+        }
+        true
+    }
+
+    /// Gathers what waits, and, where the last group had company, gives it a moment to come again.
+    fn drain(&mut self, queue: &Receiver<Message>, group: &mut Vec<Request>) -> bool {
+        let mut bytes: usize = group.iter().map(size).sum();
+        let mut deadline = None;
+        while group.len() < GROUP && bytes < GROUP_BYTES {
+            let message = match queue.try_recv() {
+                Ok(message) => message,
+                Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) if group.len() >= self.company => break,
+                Err(TryRecvError::Empty) => {
+                    let deadline = *deadline.get_or_insert_with(|| Instant::now() + COMPANY);
+                    match queue.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                        Ok(message) => message,
+                        Err(RecvTimeoutError::Timeout) => break,
+                        Err(RecvTimeoutError::Disconnected) => return false,
+                    }
+                }
+            };
+            let before = group.len();
+            if !self.take(message, group) {
+                return false;
+            }
+            bytes += group.get(before).map_or(0, size);
+        }
+        self.company = group.len();
+        true
+    }
+
+    fn commit(&mut self, group: Vec<Request>) {
+        let ready = self.get_in_step();
+        if group.is_empty() {
+            return;
+        }
+        let index = match ready.and_then(|()| self.slot.now().ok_or_else(|| "there is no index".to_owned())) {
+            Ok(index) => index,
+            Err(why) => return refuse(group.into_iter().map(|request| request.answer), &why),
+        };
+        let (records, answers) = self.judge(group, index.as_ref());
+        let Some(last) = records.last().map(Record::position) else {
+            return answer_all(answers);
+        };
+        match self.log.append(&records) {
+            Append::Appended => {}
+            Append::Refused(error) => return refuse_log(answers, &error),
+            Append::Unknown(error) => {
+                self.in_step = false;
+                return refuse_log(answers, &error);
+            }
+            Append::Taken(record) => {
+                self.in_step = false;
+                let why = format!("another writer has taken record {} of the journal", record.sequence);
+                return refuse(answers, &why);
+            }
+        }
+        // Durable from here on, whatever becomes of the index.
+        if let Err(error) = index::apply(index.as_ref(), &records) {
+            self.in_step = false;
+            self.slot.mark_failed();
+            let why = format!("the write is durable, but is not visible yet: {error}");
+            return refuse(answers, &why);
+        }
+        self.tail = last;
+        self.keeper.wrote(records.iter().map(|record| record.encoded().len() as u64).sum(), records.len() as u64);
+        self.counters.sequence.store(last.sequence, Ordering::Relaxed);
+        self.counters.groups.fetch_add(1, Ordering::Relaxed);
+        self.counters.transactions.fetch_add(records.len() as u64, Ordering::Relaxed);
+        answer_all(answers);
+    }
+
+    /// Checks each transaction against the index and the ones before it in the group. Those that fail are answered here.
+    fn judge(&self, group: Vec<Request>, index: &dyn Index) -> (Vec<Record>, Vec<SyncSender<Result<(), Error>>>) {
+        let mut staged: HashMap<Key, Version> = HashMap::new();
+        let (mut records, mut answers) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
+        let mut position = self.tail;
+        for Request { batch, answer } in group {
+            match outdated(&batch.reads, &staged, index) {
+                Ok(false) => {}
+                Ok(true) => {
+                    let _ = answer.send(Err(Error::Conflict));
+                    continue;
+                }
+                Err(error) => {
+                    self.slot.mark_failed();
+                    let _ = answer.send(Err(error));
+                    continue;
+                }
+            }
+            if batch.writes.is_empty() {
+                answers.push(answer);
+                continue;
+            }
+            let entry = |write: framework::Write<Ciphertext>| Entry {
+                mount: write.mount,
+                class: write.class,
+                key: write.key,
+                value: write.value.map(|value| value.0),
+            };
+            let Some(record) = Record::new(position, self.epoch, batch.writes.into_iter().map(entry).collect()) else {
+                let _ = answer.send(Err(Error::TooLarge { limit: LARGEST_RECORD }));
+                continue;
+            };
+            position = record.position();
+            for entry in &record.entries {
+                let version = if entry.value.is_some() { record.sequence } else { 0 };
+                staged.insert(entry.key.clone(), Version(version));
+            }
+            records.push(record);
+            answers.push(answer);
+        }
+        (records, answers)
+    }
+
+    /// Makes sure that journal and index stand at the same record, as is always so but after a failure.
+    fn get_in_step(&mut self) -> Result<(), String> {
+        if self.in_step && !self.slot.has_failed() {
+            return Ok(());
+        }
+        if self.last_retry.is_some_and(|last| last.elapsed() < RETRY) && self.slot.has_failed() {
+            return Err("the storage index failed, and is opened again in a moment".to_owned());
+        }
+        let tail = self.log.tail().map_err(|error| error.to_string())?;
+        if self.slot.has_failed() || self.slot.now().is_none() {
+            self.last_retry = Some(Instant::now());
+            self.keeper.replace_index(&self.slot)?;
+        }
+        let index = self.slot.now().ok_or("there is no index")?;
+        replay(self.log.as_ref(), index.as_ref()).map_err(|error| {
+            self.slot.mark_failed();
+            error.to_string()
+        })?;
+        let reached = index.state().position;
+        if reached != tail {
+            return Err(format!("the index stands at record {}, the journal at {}", reached.sequence, tail.sequence));
+        }
+        self.tail = tail;
+        self.in_step = true;
+        self.counters.sequence.store(tail.sequence, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn upkeep(&mut self) {
+        if self.in_step
+            && let Err(error) = self.keeper.upkeep(self.log.as_ref(), &self.slot, &self.options)
+        {
+            tracing::error!(%error, "the storage index could not be made durable; it will be opened again");
+            self.slot.mark_failed();
+            let _ = self.get_in_step();
+        }
+    }
+}
+
+fn size(request: &Request) -> usize {
+    request.batch.writes.iter().map(|write| write.value.as_ref().map_or(0, |value| value.0.len())).sum()
+}
+
+/// Whether something that was read has changed since.
+fn outdated(reads: &[(Key, Version)], staged: &HashMap<Key, Version>, index: &dyn Index) -> Result<bool, Error> {
+    for (key, seen) in reads {
+        let now = match staged.get(key) {
+            Some(version) => *version,
+            None => Version(index.version(key.as_str())?),
+        };
+        if now != *seen {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn answer_all(answers: Vec<SyncSender<Result<(), Error>>>) {
+    for answer in answers {
+        // A caller that has gone away needs no answer.
+        let _ = answer.send(Ok(()));
+    }
+}
+
+fn refuse(answers: impl IntoIterator<Item = SyncSender<Result<(), Error>>>, why: &str) {
+    for answer in answers {
+        let _ = answer.send(Err(Error::internal(format!("storage: {why}"))));
+    }
+}
+
+fn refuse_log(answers: Vec<SyncSender<Result<(), Error>>>, error: &LogError) {
+    tracing::error!(%error, "a write to the journal failed");
+    refuse(answers, &error.to_string());
+}

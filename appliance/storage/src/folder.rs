@@ -1,0 +1,113 @@
+//! The data directory: one server at a time, one format, one identity.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use crate::OpenError;
+use crate::disk::{Disk, read_file, write_file};
+use crate::log::Position;
+use crate::record::sha256;
+use crate::{bytes::Reader, snapshot};
+
+/// First line of the format file.
+pub(crate) const FORMAT: &str = "holdfast data 1";
+const FORMAT_FILE: &str = "format";
+const LOCK_FILE: &str = "lock";
+/// Present only while no server runs, after one ended in good order: what the index holds.
+const CLEAN_FILE: &str = "clean";
+const JOURNAL: &str = "journal";
+
+/// Takes the directory for this process, for as long as the file is held; the kernel lets go when the process ends.
+pub(crate) fn lock(root: &Path) -> Result<File, OpenError> {
+    let path = root.join(LOCK_FILE);
+    let failed = |source| OpenError::Io { doing: format!("locking {}", path.display()), source };
+    let mode = std::fs::metadata(root).map_err(failed)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    }
+    let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let mut file = open.map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0).map_err(failed)?;
+            file.write_all(std::process::id().to_string().as_bytes()).map_err(failed)?;
+            Ok(file)
+        }
+        Err(std::fs::TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let holder = file.read_to_string(&mut holder).ok().map(|_| holder).filter(|holder| !holder.is_empty());
+            Err(OpenError::InUse { folder: root.display().to_string(), holder })
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Checks the format, or makes a new data directory of it. What is returned stands before the journal's first record and
+/// differs between data directories, so that their journals cannot be mixed up.
+pub(crate) fn prepare(disk: &dyn Disk) -> Result<Position, OpenError> {
+    match read_file(disk, FORMAT_FILE) {
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let mut lines = text.lines();
+            let format = lines.next().unwrap_or_default();
+            if format != FORMAT {
+                return Err(OpenError::Format { found: format.to_owned() });
+            }
+            let identity = lines.next().unwrap_or_default();
+            if identity.len() != 32 || lines.next().is_some() {
+                return Err(OpenError::NotOurs { what: "its file \"format\" is damaged".to_owned() });
+            }
+            Ok(genesis(identity))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(disk),
+        Err(error) => Err(OpenError::io("reading the file \"format\"")(error)),
+    }
+}
+
+fn create(disk: &dyn Disk) -> Result<Position, OpenError> {
+    disk.create_folder(JOURNAL).map_err(OpenError::io("making the folder journal"))?;
+    disk.create_folder(snapshot::FOLDER).map_err(OpenError::io("making the folder snapshot"))?;
+    for folder in [JOURNAL, snapshot::FOLDER] {
+        let names = disk.list(folder).map_err(OpenError::io(format!("listing the folder {folder}")))?;
+        if !names.is_empty() {
+            let what = format!("it has a {folder}, but no file \"format\"");
+            return Err(OpenError::NotOurs { what });
+        }
+    }
+    let mut identity = [0; 16];
+    hardening::random_bytes(&mut identity);
+    let identity: String = identity.iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = format!("{FORMAT}\n{identity}\n");
+    write_file(disk, "", FORMAT_FILE, text.as_bytes()).map_err(OpenError::io("writing the file \"format\""))?;
+    Ok(genesis(&identity))
+}
+
+fn genesis(identity: &str) -> Position {
+    Position { sequence: 0, hash: sha256(format!("holdfast journal of {identity}").as_bytes()) }
+}
+
+/// Whether the last server ended in good order, leaving the index as `state`. The mark is gone afterwards.
+pub(crate) fn take_clean_mark(disk: &dyn Disk) -> io::Result<Option<Vec<u8>>> {
+    match read_file(disk, CLEAN_FILE) {
+        Ok(mark) => {
+            disk.remove(CLEAN_FILE)?;
+            disk.sync_folder("")?;
+            Ok(Some(mark))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Says that the server ended in good order.
+pub(crate) fn put_clean_mark(disk: &dyn Disk, state: &[u8]) -> io::Result<()> {
+    write_file(disk, "", CLEAN_FILE, &[state, &sha256(state)].concat())
+}
+
+/// The state in a mark, if the mark is whole.
+pub(crate) fn read_clean_mark(mark: &[u8]) -> Option<&[u8]> {
+    let (state, hash) = mark.split_at_checked(mark.len().checked_sub(32)?)?;
+    (Reader::new(hash).array()? == sha256(state)).then_some(state)
+}

@@ -1,0 +1,271 @@
+//! An index in sled 0.34.7, with everything around it that it needs to be fit for use.
+//!
+//! On its own sled loses data in a power cut, so nothing rests on its durability: the journal holds what counts, and after
+//! an unclean end the whole index is compared with the digest it keeps of itself. What is done here besides:
+//! - a half-written `snap.*.generating` stops sled for ever, so such files go before every open;
+//! - `conf`, `blobs/`, the folder and its parent are synced after every open, since sled never does;
+//! - values that make a leaf larger than 128 KiB go to blob files that are never synced, so no record is larger than 2 KiB:
+//!   values are cut into chunks in the same batch, and every checkpoint asserts that there is no blob;
+//! - `flush_async` deadlocks; the blocking `flush` is called from the committer's thread only;
+//! - it panics on damage, so every call is guarded, and a damaged index is moved aside and made again.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use sled::{Batch, Db, IVec, Mode};
+
+use super::{Change, HEAD, Head, Index, IndexError, Position, State, Step, Stored, guarded};
+use crate::record::sha256;
+
+/// The largest sled record, key and value together.
+const LARGEST: usize = 2048;
+/// Bytes of a value in one chunk.
+const CHUNK: usize = 1984;
+/// How often a reader looks again when a record changes under it.
+const TRIES: usize = 1000;
+const FLUSH_EVERY_MS: u64 = 200;
+
+// Three name spaces in one tree, since a sled batch is atomic within one tree only.
+const RECORD: u8 = b'r';
+const PIECE: u8 = b'c';
+const STATE: &[u8] = b"m";
+
+pub(crate) struct SledIndex {
+    database: Db,
+    folder: PathBuf,
+    /// Our own handle on sled's file: its flush is `sync_file_range`, which makes nothing durable.
+    file: File,
+    state: Mutex<State>,
+}
+
+fn failed(error: sled::Error) -> IndexError {
+    match error {
+        sled::Error::Corruption { .. } | sled::Error::ReportableBug(_) | sled::Error::CollectionNotFound(_) => {
+            IndexError::Damaged(error.to_string())
+        }
+        error => IndexError::Failed(error.to_string()),
+    }
+}
+
+fn io_failed(error: io::Error) -> IndexError {
+    IndexError::Failed(error.to_string())
+}
+
+impl SledIndex {
+    /// Opens the index in `folder`, or makes an empty one that stands at `genesis`.
+    pub(crate) fn open(folder: &Path, genesis: Position, cache_bytes: usize) -> Result<Self, IndexError> {
+        fs::create_dir_all(folder).map_err(io_failed)?;
+        for entry in fs::read_dir(folder).map_err(io_failed)? {
+            let path = entry.map_err(io_failed)?.path();
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            if name.starts_with("snap.") && name.ends_with(".generating") {
+                fs::remove_file(&path).map_err(io_failed)?;
+            }
+        }
+        guarded(|| {
+            let database = sled::Config::new()
+                .path(folder)
+                .mode(Mode::LowSpace)
+                .cache_capacity(cache_bytes as u64)
+                .flush_every_ms(Some(FLUSH_EVERY_MS))
+                .use_compression(false)
+                .open()
+                .map_err(failed)?;
+            let file = File::open(folder.join("db")).map_err(io_failed)?;
+            file.sync_all().map_err(io_failed)?;
+            sync(&folder.join("conf"))?;
+            sync(&folder.join("blobs"))?;
+            sync(folder)?;
+            sync(folder.parent().unwrap_or(folder))?;
+            let state = match database.get(STATE).map_err(failed)? {
+                Some(state) => State::decode(&state)
+                    .ok_or_else(|| IndexError::Damaged("it does not say where it stands".to_owned()))?,
+                None if database.is_empty() => State::empty(genesis),
+                None => return Err(IndexError::Damaged("it does not say where it stands".to_owned())),
+            };
+            Ok(Self { database, folder: folder.to_owned(), file, state: Mutex::new(state) })
+        })
+    }
+
+    /// Moves a damaged index aside, in place of one that was moved before.
+    pub(crate) fn set_aside(folder: &Path) -> io::Result<()> {
+        let mut broken = folder.as_os_str().to_owned();
+        broken.push(".broken");
+        let broken = PathBuf::from(broken);
+        if broken.exists() {
+            fs::remove_dir_all(&broken)?;
+        }
+        if folder.exists() {
+            fs::rename(folder, &broken)?;
+        }
+        Ok(())
+    }
+
+    fn head(&self, key: &str) -> Result<Option<IVec>, IndexError> {
+        self.database.get(name(key)).map_err(failed)
+    }
+
+    /// The record that `kept` begins; `None` if it is being replaced.
+    fn assemble(&self, key: &str, kept: &[u8]) -> Result<Option<Stored>, IndexError> {
+        let head = Head::decode(kept)?;
+        if pieces(key, &head) == 0 {
+            return head.with(kept.get(HEAD..).unwrap_or_default().to_vec()).map(Some);
+        }
+        let mut value = Vec::with_capacity(head.length);
+        for piece in piece_names(key, &head) {
+            match self.database.get(piece).map_err(failed)? {
+                Some(bytes) => value.extend_from_slice(&bytes),
+                None => return Ok(None),
+            }
+        }
+        head.with(value).map(Some)
+    }
+
+    fn read(&self, key: &str) -> Result<Option<Stored>, IndexError> {
+        let mut last: Option<IVec> = None;
+        for _ in 0..TRIES {
+            let Some(kept) = self.head(key)? else { return Ok(None) };
+            match self.assemble(key, &kept) {
+                Ok(Some(stored)) => return Ok(Some(stored)),
+                // Parts do not fit: either the record changed between two looks, or it is damaged.
+                Ok(None) | Err(IndexError::Damaged(_)) if last.as_ref() != Some(&kept) => last = Some(kept),
+                Ok(None) => return Err(IndexError::Damaged("a part of a record is missing".to_owned())),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(IndexError::Failed("a record changes faster than it can be read".to_owned()))
+    }
+
+    fn change(&self, changes: &[Change<'_>], position: Position) -> Result<State, IndexError> {
+        let mut state = State { position, ..self.state() };
+        let mut batch = Batch::default();
+        for change in changes {
+            if let Some(old) = self.head(change.key)? {
+                let old = Head::decode(&old)?;
+                state.subtract(change.key, &old);
+                // A change replayed after a crash may write the pieces it removes: removal comes first.
+                for piece in piece_names(change.key, &old) {
+                    batch.remove(piece);
+                }
+            }
+            let Some(value) = change.value else {
+                batch.remove(name(change.key));
+                continue;
+            };
+            let head = Head::of(change, value);
+            state.add(change.key, &head);
+            let mut kept = head.encode().to_vec();
+            if pieces(change.key, &head) == 0 {
+                kept.extend_from_slice(value);
+            } else {
+                for (piece, bytes) in piece_names(change.key, &head).zip(value.chunks(CHUNK)) {
+                    batch.insert(piece, bytes);
+                }
+            }
+            batch.insert(name(change.key), kept);
+        }
+        batch.insert(STATE, state.encode());
+        self.database.apply_batch(batch).map_err(failed)?;
+        Ok(state)
+    }
+}
+
+fn sync(path: &Path) -> Result<(), IndexError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(io_failed)
+}
+
+fn name(key: &str) -> Vec<u8> {
+    let mut name = Vec::with_capacity(1 + key.len());
+    name.push(RECORD);
+    name.extend_from_slice(key.as_bytes());
+    name
+}
+
+/// How many chunks a value stands in; 0 if it stands beside its head.
+fn pieces(key: &str, head: &Head) -> usize {
+    if HEAD + key.len() + head.length <= LARGEST { 0 } else { head.length.div_ceil(CHUNK) }
+}
+
+/// The names of a value's chunks: short whatever the key, and another set for every version.
+fn piece_names(key: &str, head: &Head) -> impl Iterator<Item = Vec<u8>> + use<> {
+    let count = u32::try_from(pieces(key, head)).unwrap_or(u32::MAX);
+    let id = (count > 0).then(|| sha256(&[head.version.to_le_bytes().as_slice(), key.as_bytes()].concat()));
+    let id: Vec<u8> = id.into_iter().flatten().take(16).collect();
+    (0..count).map(move |number| [&[PIECE], id.as_slice(), &number.to_be_bytes()].concat())
+}
+
+fn text(name: &[u8]) -> Result<&str, IndexError> {
+    let key = name.get(1..).and_then(|key| std::str::from_utf8(key).ok());
+    key.ok_or_else(|| IndexError::Damaged("a key is not text".to_owned()))
+}
+
+impl Index for SledIndex {
+    fn get(&self, key: &str) -> Result<Option<Stored>, IndexError> {
+        guarded(|| self.read(key))
+    }
+
+    fn version(&self, key: &str) -> Result<u64, IndexError> {
+        guarded(|| self.head(key)?.map_or(Ok(0), |kept| Ok(Head::decode(&kept)?.version)))
+    }
+
+    fn scan(&self, from: &str, visit: &mut dyn FnMut(&str) -> Step) -> Result<(), IndexError> {
+        let range = |from: &str| self.database.range(name(from)..vec![RECORD + 1]);
+        guarded(|| {
+            let mut keys = range(from);
+            while let Some(entry) = keys.next() {
+                let (name, _) = entry.map_err(failed)?;
+                match visit(text(&name)?) {
+                    Step::Next => {}
+                    Step::Seek(from) => keys = range(&from),
+                    Step::Stop => break,
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn walk(&self, from: &str, visit: &mut dyn FnMut(&str, &Stored) -> bool) -> Result<(), IndexError> {
+        guarded(|| {
+            for entry in self.database.range(name(from)..vec![RECORD + 1]) {
+                let (name, kept) = entry.map_err(failed)?;
+                let key = text(&name)?;
+                let stored = match self.assemble(key, &kept) {
+                    Ok(Some(stored)) => Some(stored),
+                    Ok(None) | Err(IndexError::Damaged(_)) => self.read(key)?,
+                    Err(error) => return Err(error),
+                };
+                if let Some(stored) = stored
+                    && !visit(key, &stored)
+                {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn write(&self, changes: &[Change<'_>], position: Position) -> Result<(), IndexError> {
+        guarded(|| {
+            let state = self.change(changes, position)?;
+            *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+            Ok(())
+        })
+    }
+
+    fn state(&self) -> State {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn checkpoint(&self) -> Result<(), IndexError> {
+        guarded(|| {
+            self.database.flush().map_err(failed)?;
+            self.file.sync_data().map_err(io_failed)?;
+            match fs::read_dir(self.folder.join("blobs")).map_err(io_failed)?.next() {
+                None => Ok(()),
+                Some(_) => Err(IndexError::Damaged("sled has put a record into a blob file".to_owned())),
+            }
+        })
+    }
+}

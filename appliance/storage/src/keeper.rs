@@ -1,0 +1,169 @@
+//! What has to be done to journal and index from time to time: checkpoints, snapshots, a new index for a failed one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::thread::JoinHandle;
+
+use crate::Options;
+use crate::disk::Disk;
+use crate::folder::put_clean_mark;
+use crate::index::IndexError;
+use crate::log::{Log, Position};
+use crate::restore::Restorer;
+use crate::slot::Slot;
+use crate::snapshot::{self, Snapshot, SnapshotError};
+
+/// A replay costs more for many small records than their bytes tell.
+const RECORD_COST: u64 = 1024;
+
+/// Belongs to the committer's thread.
+pub(crate) struct Keeper {
+    /// `None` where nothing outlives the process.
+    durable: Option<Durable>,
+    since_checkpoint: u64,
+}
+
+struct Durable {
+    disk: Arc<dyn Disk>,
+    restorer: Restorer,
+    snapshot: Option<Snapshot>,
+    running: Option<Running>,
+    /// Journal bytes below which a snapshot that failed is not tried again.
+    not_before: u64,
+}
+
+struct Running {
+    thread: JoinHandle<()>,
+    done: Receiver<Result<Snapshot, SnapshotError>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Keeper {
+    pub(crate) fn memory() -> Self {
+        Self { durable: None, since_checkpoint: 0 }
+    }
+
+    pub(crate) fn durable(disk: Arc<dyn Disk>, restorer: Restorer, snapshot: Option<Snapshot>) -> Self {
+        let durable = Durable { disk, restorer, snapshot, running: None, not_before: 0 };
+        Self { durable: Some(durable), since_checkpoint: 0 }
+    }
+
+    pub(crate) fn wrote(&mut self, bytes: u64, records: u64) {
+        self.since_checkpoint += bytes + records * RECORD_COST;
+    }
+
+    /// Does what is due. An error means that the index has to be opened again.
+    pub(crate) fn upkeep(&mut self, log: &dyn Log, slot: &Slot, options: &Options) -> Result<(), IndexError> {
+        let Some(durable) = &mut self.durable else {
+            if self.since_checkpoint >= options.checkpoint_bytes {
+                self.since_checkpoint = 0;
+                if let Some(index) = slot.now() {
+                    let position = index.state().position;
+                    let _ = log.truncate(position.sequence + 1, position);
+                }
+            }
+            return Ok(());
+        };
+        durable.collect(log);
+        let journal = log.bytes();
+        let limit = options.snapshot_bytes.max(durable.snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes));
+        let snapshot_due = durable.running.is_none() && journal >= limit.max(durable.not_before);
+        if !snapshot_due && self.since_checkpoint < options.checkpoint_bytes {
+            return Ok(());
+        }
+        self.since_checkpoint = 0;
+        let Some(index) = slot.now() else { return Ok(()) };
+        index.checkpoint()?;
+        if snapshot_due {
+            // The index is durable at `base`, so no start needs the journal before it.
+            durable.not_before = journal + limit / 4;
+            durable.start(index.state().position, index);
+        }
+        Ok(())
+    }
+
+    /// Opens the index again, or makes it again, and puts it in place.
+    pub(crate) fn replace_index(&mut self, slot: &Slot) -> Result<(), String> {
+        let Some(durable) = &mut self.durable else { return Err("an index in memory cannot be made again".to_owned()) };
+        durable.stop();
+        if slot.now().is_some() {
+            drop(slot.take().ok_or("the failed storage index is still being read")?);
+        }
+        let index = durable.restorer.restore(None, durable.snapshot.as_ref()).map_err(|error| error.to_string())?;
+        tracing::warn!("the storage index was opened again");
+        slot.put(index);
+        Ok(())
+    }
+
+    /// The end in good order: whatever is in the index is made durable, and marked as sound if it is.
+    pub(crate) fn finish(mut self, in_step: bool, slot: &Slot) {
+        let Some(durable) = &mut self.durable else { return slot.close() };
+        durable.stop();
+        let state = slot.now().filter(|_| in_step && !slot.has_failed()).and_then(|index| match index.checkpoint() {
+            Ok(()) => Some(index.state()),
+            Err(error) => {
+                tracing::error!(%error, "the storage index could not be made durable; the next start checks it");
+                None
+            }
+        });
+        slot.close();
+        if let Some(state) = state
+            && let Err(error) = put_clean_mark(durable.disk.as_ref(), &state.encode())
+        {
+            tracing::error!(%error, "the end could not be marked as orderly; the next start checks the index");
+        }
+    }
+}
+
+impl Durable {
+    fn start(&mut self, base: Position, index: Arc<dyn crate::index::Index>) {
+        let (sender, done) = sync_channel(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let (disk, asked) = (self.disk.clone(), stop.clone());
+        let work = move || {
+            let taken = snapshot::take(disk.as_ref(), index.as_ref(), base, &asked);
+            drop(index);
+            let _ = sender.send(taken);
+        };
+        match std::thread::Builder::new().name("snapshot".to_owned()).spawn(work) {
+            Ok(thread) => self.running = Some(Running { thread, done, stop }),
+            Err(error) => tracing::warn!(%error, "no thread for a storage snapshot; it is tried again later"),
+        }
+    }
+
+    /// Takes over a snapshot that is finished, and lets go of the journal before it.
+    fn collect(&mut self, log: &dyn Log) {
+        let Some(running) = self.running.take() else { return };
+        match running.done.try_recv() {
+            Ok(taken) => {
+                let _ = running.thread.join();
+                match taken {
+                    Ok(snapshot) => self.adopt(snapshot, log),
+                    Err(error) => tracing::warn!(%error, "a storage snapshot failed; it is tried again later"),
+                }
+            }
+            Err(TryRecvError::Empty) => self.running = Some(running),
+            Err(TryRecvError::Disconnected) => tracing::warn!("a storage snapshot panicked; it is tried again later"),
+        }
+    }
+
+    fn adopt(&mut self, snapshot: Snapshot, log: &dyn Log) {
+        self.not_before = 0;
+        let removed = snapshot.remove_others(self.disk.as_ref()).map_err(|error| error.to_string());
+        let below = snapshot.base.sequence + 1;
+        let truncated = log.truncate(below, snapshot.base).map_err(|error| error.to_string());
+        tracing::info!(base = snapshot.base.sequence, bytes = snapshot.bytes, "storage snapshot taken and verified");
+        self.snapshot = Some(snapshot);
+        if let Err(error) = removed.and(truncated) {
+            tracing::warn!(%error, "old storage files could not be removed; they go at the next start");
+        }
+    }
+
+    fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop.store(true, Ordering::Relaxed);
+            let _ = running.thread.join();
+        }
+    }
+}

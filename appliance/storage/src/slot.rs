@@ -1,0 +1,113 @@
+//! Where readers find the index, also while it is being replaced.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use framework::Error;
+
+use crate::index::{Index, IndexError};
+
+/// How long a reader waits for an index that is being opened again.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(crate) struct Slot {
+    index: RwLock<Option<Arc<dyn Index>>>,
+    failed: AtomicBool,
+    closed: AtomicBool,
+    waiting: Mutex<()>,
+    back: Condvar,
+}
+
+impl Slot {
+    pub(crate) fn new(index: Arc<dyn Index>) -> Self {
+        Self {
+            index: RwLock::new(Some(index)),
+            failed: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            waiting: Mutex::new(()),
+            back: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Option<Arc<dyn Index>> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The index for a reader, waiting for a moment if it is being opened again.
+    pub(crate) fn get(&self) -> Result<Arc<dyn Index>, Error> {
+        if let Some(index) = self.now() {
+            return Ok(index);
+        }
+        let deadline = Instant::now() + PATIENCE;
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if self.closed.load(Ordering::Acquire) {
+                return Err(closed());
+            }
+            if let Some(index) = self.now() {
+                return Ok(index);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Error::Busy { reason: "the storage index is being opened again" });
+            }
+            waiting = self.back.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Runs a reader's look-up; a failure is remembered until the index is replaced.
+    pub(crate) fn read<T>(&self, f: impl FnOnce(&dyn Index) -> Result<T, IndexError>) -> Result<T, Error> {
+        let index = self.get()?;
+        f(index.as_ref()).map_err(|error| {
+            if !self.failed.swap(true, Ordering::AcqRel) {
+                tracing::error!(%error, "the storage index failed a read; it will be opened again");
+            }
+            error.into()
+        })
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn mark_failed(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
+    /// Takes the index out and waits until nobody reads from it any more. `None` if somebody does for too long.
+    pub(crate) fn take(&self) -> Option<Arc<dyn Index>> {
+        let index = self.index.write().unwrap_or_else(PoisonError::into_inner).take()?;
+        let deadline = Instant::now() + PATIENCE;
+        while Arc::strong_count(&index) > 1 {
+            if Instant::now() > deadline {
+                *self.index.write().unwrap_or_else(PoisonError::into_inner) = Some(index);
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Some(index)
+    }
+
+    pub(crate) fn put(&self, index: Arc<dyn Index>) {
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = Some(index);
+        self.failed.store(false, Ordering::Release);
+        self.wake();
+    }
+
+    /// From now on there is no index and there will be none.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        drop(self.take());
+        self.wake();
+    }
+
+    fn wake(&self) {
+        drop(self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        self.back.notify_all();
+    }
+}
+
+pub(crate) fn closed() -> Error {
+    Error::internal("storage is closed")
+}

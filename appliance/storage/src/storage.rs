@@ -1,0 +1,277 @@
+//! Opening a data directory, and the handle on it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use framework::{Batch, Ciphertext, Error, Key, Page, Prefix, Store, Version, Versioned};
+
+use crate::OpenError;
+use crate::committer::{Committer, Counters, Message, Request};
+use crate::disk::{Disk, RealDisk};
+use crate::folder;
+use crate::index::{self, Index, MemoryIndex, State};
+use crate::keeper::Keeper;
+use crate::log::{Log, MemoryLog, Position, SegmentLog};
+use crate::restore::Restorer;
+use crate::slot::{Slot, closed};
+use crate::snapshot::Snapshot;
+
+const SLED_FOLDER: &str = "index.sled";
+
+/// What the index is kept in. The journal is the same under each: a data directory may be opened with another one, which
+/// is then made from snapshot and journal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// sled 0.34.7, with its durability not relied upon.
+    Sled,
+    /// redb.
+    Redb,
+    /// Nothing outlives the process, neither index nor journal.
+    Memory,
+}
+
+/// How much is held where.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Memory for the index' cache, in bytes.
+    pub cache_bytes: usize,
+    /// A journal file is followed by another once it is this large, in bytes.
+    pub segment_bytes: u64,
+    /// A snapshot is taken once the journal is this large (or as large as the last snapshot, if that is more), in bytes.
+    pub snapshot_bytes: u64,
+    /// The index is made durable every so many bytes of journal; a start after a crash replays at most about this much.
+    pub checkpoint_bytes: u64,
+    /// Writers that may wait; more are told [`Error::Busy`].
+    pub waiting_writers: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 32 << 20,
+            segment_bytes: 64 << 20,
+            snapshot_bytes: 256 << 20,
+            checkpoint_bytes: 8 << 20,
+            waiting_writers: 1024,
+        }
+    }
+}
+
+/// What an operator may want to know.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// Sequence number of the last durable transaction.
+    pub sequence: u64,
+    /// Records held now.
+    pub records: u64,
+    /// Bytes of journal held now.
+    pub journal_bytes: u64,
+    /// Syncs of files and folders asked for since the start (sled's own background ones not counted).
+    pub syncs: u64,
+    /// Transactions written since the start.
+    pub transactions: u64,
+    /// Groups they were written in, each with one sync of the journal.
+    pub groups: u64,
+}
+
+/// An open data directory. Dropping it closes it.
+pub struct Storage {
+    slot: Arc<Slot>,
+    queue: SyncSender<Message>,
+    log: Arc<dyn Log>,
+    disk: Option<Arc<dyn Disk>>,
+    counters: Arc<Counters>,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    committer: Option<JoinHandle<()>>,
+    lock: Option<File>,
+}
+
+/// Opens the data directory `path`, made if it is not there, with mode 0700. `Kind::Memory` takes no path.
+pub fn open(kind: Kind, path: Option<&Path>, options: Options) -> Result<Arc<Storage>, OpenError> {
+    if kind == Kind::Memory {
+        return memory(options);
+    }
+    let path = path.ok_or(OpenError::NoFolder)?;
+    let disk = RealDisk::new(path).map_err(OpenError::io(format!("making the data directory {}", path.display())))?;
+    let lock = folder::lock(path)?;
+    let storage = open_on(kind, Arc::new(disk), Some(path.join(SLED_FOLDER)), options)?;
+    storage.held.lock().unwrap_or_else(PoisonError::into_inner).lock = Some(lock);
+    Ok(storage)
+}
+
+/// Like [`open`], on any disk and without a lock. sled does its own I/O, in `sled_folder`.
+pub fn open_on(
+    kind: Kind,
+    disk: Arc<dyn Disk>,
+    sled_folder: Option<PathBuf>,
+    options: Options,
+) -> Result<Arc<Storage>, OpenError> {
+    if kind == Kind::Memory {
+        return memory(options);
+    }
+    if kind == Kind::Sled && sled_folder.is_none() {
+        return Err(OpenError::NoFolder);
+    }
+    let genesis = folder::prepare(disk.as_ref())?;
+    let snapshot = Snapshot::newest(disk.as_ref())?;
+    let covered = snapshot.as_ref().map_or(0, |snapshot| snapshot.base.sequence);
+    let opened = SegmentLog::open(disk.clone(), genesis, covered, options.segment_bytes)?;
+    if let Some((file, bytes)) = &opened.cut {
+        tracing::warn!(file, bytes, "cut off the end of the journal, torn by a power cut; it was never acknowledged");
+    }
+    let log = Arc::new(opened.log);
+    if let Some(snapshot) = &snapshot {
+        witnessed(&log, snapshot.base)?;
+        witnessed(&log, snapshot.reach)?;
+    }
+    let mark = folder::take_clean_mark(disk.as_ref()).map_err(OpenError::io("reading the file \"clean\""))?;
+    let clean = mark.as_deref().and_then(folder::read_clean_mark).and_then(State::decode);
+    if let Some(clean) = clean {
+        let tail = log.tail()?;
+        if clean.position.sequence > tail.sequence {
+            let seen = clean.position.sequence;
+            return Err(OpenError::Behind { journal: tail.sequence, seen, witness: "last orderly stop" });
+        }
+    }
+    let restorer = Restorer {
+        kind,
+        disk: disk.clone(),
+        sled_folder,
+        cache_bytes: options.cache_bytes,
+        genesis,
+        log: log.clone(),
+    };
+    let index = restorer.restore(clean, snapshot.as_ref())?;
+    if let Some(snapshot) = &snapshot {
+        snapshot.remove_others(disk.as_ref()).map_err(OpenError::io("removing old snapshots"))?;
+    }
+    let keeper = Keeper::durable(disk.clone(), restorer, snapshot);
+    start(log, index, keeper, options, opened.epoch.max(1), Some(disk))
+}
+
+fn memory(options: Options) -> Result<Arc<Storage>, OpenError> {
+    let genesis = Position { sequence: 0, hash: [0; 32] };
+    let log = Arc::new(MemoryLog::new(genesis));
+    start(log, Arc::new(MemoryIndex::new(genesis)), Keeper::memory(), options, 1, None)
+}
+
+/// Whether the journal has the record that the snapshot saw, if it still has that part.
+fn witnessed(log: &SegmentLog, seen: Position) -> Result<(), OpenError> {
+    let journal = log.tail()?.sequence;
+    match log.hash_at(seen.sequence)? {
+        Some(hash) if hash != seen.hash => {
+            Err(OpenError::Foreign { sequence: seen.sequence, witness: "snapshot" })
+        }
+        None if seen.sequence > journal => {
+            Err(OpenError::Behind { journal, seen: seen.sequence, witness: "snapshot" })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn start(
+    log: Arc<dyn Log>,
+    index: Arc<dyn Index>,
+    keeper: Keeper,
+    options: Options,
+    epoch: u64,
+    disk: Option<Arc<dyn Disk>>,
+) -> Result<Arc<Storage>, OpenError> {
+    let tail = index.state().position;
+    let slot = Arc::new(Slot::new(index));
+    let counters = Arc::new(Counters::default());
+    counters.sequence.store(tail.sequence, Ordering::Relaxed);
+    let (queue, waiting) = sync_channel(options.waiting_writers.max(1));
+    let committer = Committer {
+        log: log.clone(),
+        slot: slot.clone(),
+        counters: counters.clone(),
+        keeper,
+        options,
+        epoch,
+        tail,
+        in_step: true,
+        company: 0,
+        last_retry: None,
+    };
+    let thread = std::thread::Builder::new().name("committer".to_owned());
+    let thread = thread.spawn(move || committer.run(&waiting)).map_err(OpenError::io("starting the committer"))?;
+    let held = Mutex::new(Held { committer: Some(thread), lock: None });
+    Ok(Arc::new(Storage { slot, queue, log, disk, counters, held }))
+}
+
+impl Storage {
+    /// Ends in good order: writes what waits, makes the index durable, lets go of the directory. Later calls are refused.
+    pub fn close(&self) {
+        let held = std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(committer) = held.committer {
+            let _ = self.queue.send(Message::Close);
+            let _ = committer.join();
+        }
+        // After a committer that died in a panic the index is still there.
+        self.slot.close();
+    }
+
+    /// Figures for an operator.
+    pub fn stats(&self) -> Stats {
+        let Counters { sequence, groups, transactions } = self.counters.as_ref();
+        Stats {
+            sequence: sequence.load(Ordering::Relaxed),
+            records: self.slot.now().map_or(0, |index| index.state().count),
+            journal_bytes: self.log.bytes(),
+            syncs: self.disk.as_ref().map_or(0, |disk| disk.syncs()),
+            transactions: transactions.load(Ordering::Relaxed),
+            groups: groups.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The journal, for whoever follows it. Only the committer appends.
+    pub fn log(&self) -> &dyn Log {
+        self.log.as_ref()
+    }
+
+    fn nudge(&self, error: Error) -> Error {
+        if self.slot.has_failed() {
+            let _ = self.queue.try_send(Message::Look);
+        }
+        error
+    }
+}
+
+impl Store<Ciphertext> for Storage {
+    fn get(&self, key: &Key) -> Result<Option<Versioned<Ciphertext>>, Error> {
+        let found = self.slot.read(|index| index.get(key.as_str())).map_err(|error| self.nudge(error))?;
+        Ok(found.map(|stored| Versioned { value: Ciphertext(stored.value), version: Version(stored.version) }))
+    }
+
+    fn list(&self, folder: &Prefix, page: &Page) -> Result<Vec<String>, Error> {
+        let limit = page.limit.unwrap_or(usize::MAX);
+        self.slot
+            .read(|index| index::list(index, folder.as_str(), page.after.as_deref(), limit))
+            .map_err(|error| self.nudge(error))
+    }
+
+    fn apply(&self, batch: Batch<Ciphertext>) -> Result<(), Error> {
+        let (answer, answered) = sync_channel(1);
+        self.queue.try_send(Message::Commit(Request { batch, answer })).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Busy { reason: "too many writes are waiting for the disk" },
+            TrySendError::Disconnected(_) => closed(),
+        })?;
+        // Ends with an error, too, when the committer dies: it drops its side.
+        answered.recv().unwrap_or_else(|_| Err(Error::internal("the storage committer has ended")))
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,327 @@
+//! A disk that forgets what was not synced: page by page, some of it torn at 512 bytes, names too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use storage::disk::{Disk, DiskFile};
+
+use super::Random;
+
+const PAGE: usize = 4096;
+const SECTOR: usize = 512;
+
+/// One life of a simulated disk, from power on to power cut.
+#[derive(Clone)]
+pub struct SimulatedDisk(Arc<Mutex<World>>);
+
+struct World {
+    files: Vec<FileState>,
+    names: BTreeMap<String, usize>,
+    durable_names: BTreeMap<String, usize>,
+    /// Changes of names since their folder was synced, in order.
+    unsynced: Vec<(String, Option<usize>)>,
+    folders: BTreeSet<String>,
+    operations: u64,
+    syncs: u64,
+    cut_at: u64,
+    faults: Faults,
+}
+
+/// What goes wrong.
+#[derive(Clone, Default)]
+pub struct Faults {
+    /// Syncs claim success and do nothing.
+    pub lying_sync: bool,
+    /// So many syncs of files below `journal/` fail; what they were to write is lost or not.
+    pub failing_syncs: u32,
+    /// Files below `journal/` and `snapshot/` may be this large together.
+    pub capacity: Option<u64>,
+}
+
+#[derive(Clone, Default)]
+struct FileState {
+    content: Vec<u8>,
+    durable: Vec<u8>,
+    dirty: Vec<Range<usize>>,
+}
+
+struct File {
+    disk: SimulatedDisk,
+    id: usize,
+    journal: bool,
+    limited: bool,
+}
+
+impl SimulatedDisk {
+    pub fn new() -> Self {
+        Self::with(Vec::new(), BTreeMap::new(), BTreeSet::new())
+    }
+
+    fn with(files: Vec<FileState>, names: BTreeMap<String, usize>, folders: BTreeSet<String>) -> Self {
+        Self(Arc::new(Mutex::new(World {
+            files,
+            durable_names: names.clone(),
+            names,
+            unsynced: Vec::new(),
+            folders,
+            operations: 0,
+            syncs: 0,
+            cut_at: u64::MAX,
+            faults: Faults::default(),
+        })))
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap()
+    }
+
+    /// The power goes at the so-many-th operation from here; every operation after it fails.
+    pub fn cut_after(&self, operations: u64) {
+        let mut world = self.world();
+        world.cut_at = world.operations + operations;
+    }
+
+    pub fn set_faults(&self, faults: Faults) {
+        self.world().faults = faults;
+    }
+
+    pub fn operations(&self) -> u64 {
+        self.world().operations
+    }
+
+    /// What is found when the power comes back.
+    pub fn after_cut(&self, random: &mut Random) -> Self {
+        let mut world = self.world();
+        world.cut_at = 0;
+        let mut names = world.durable_names.clone();
+        let kept = random.below(world.unsynced.len() as u64 + 1) as usize;
+        for (name, id) in &world.unsynced[..kept] {
+            match id {
+                Some(id) => names.insert(name.clone(), *id),
+                None => names.remove(name),
+            };
+        }
+        let files = world.files.iter().map(|file| file.after_cut(random)).collect();
+        Self::with(files, names, world.folders.clone())
+    }
+}
+
+impl World {
+    /// Counts an operation; `false` if it comes after the cut or is the one it happens in.
+    fn step(&mut self) -> io::Result<()> {
+        self.operations += 1;
+        if self.operations > self.cut_at { Err(io::Error::other("the power is gone")) } else { Ok(()) }
+    }
+
+    fn rename(&mut self, name: &str, id: Option<usize>) {
+        match id {
+            Some(id) => self.names.insert(name.to_owned(), id),
+            None => self.names.remove(name),
+        };
+        self.unsynced.push((name.to_owned(), id));
+    }
+
+    fn limited_bytes(&self) -> u64 {
+        let limited = |name: &str| name.starts_with("journal/") || name.starts_with("snapshot/");
+        self.names.iter().filter(|(name, _)| limited(name)).map(|(_, id)| self.files[*id].content.len() as u64).sum()
+    }
+}
+
+impl FileState {
+    fn write(&mut self, offset: usize, bytes: &[u8]) {
+        let end = offset + bytes.len();
+        if self.content.len() < end {
+            self.content.resize(end, 0);
+        }
+        self.content[offset..end].copy_from_slice(bytes);
+        self.dirty.push(offset..end);
+    }
+
+    fn set_length(&mut self, length: usize) {
+        let old = self.content.len();
+        self.content.resize(length, 0);
+        self.dirty.push(old.min(length)..old.max(length));
+    }
+
+    fn sync(&mut self) {
+        self.durable.resize(self.content.len(), 0);
+        for range in self.dirty.drain(..) {
+            let range = range.start.min(self.content.len())..range.end.min(self.content.len());
+            self.durable[range.clone()].copy_from_slice(&self.content[range]);
+        }
+    }
+
+    fn after_cut(&self, random: &mut Random) -> Self {
+        let mut found = self.durable.clone();
+        let lengths = (self.durable.len(), self.content.len());
+        if !self.dirty.is_empty() {
+            let between = lengths.0.min(lengths.1) + random.below(lengths.0.abs_diff(lengths.1) as u64 + 1) as usize;
+            found.resize([lengths.0, lengths.1, between][random.below(3) as usize], 0);
+        }
+        let pages: BTreeSet<usize> =
+            self.dirty.iter().flat_map(|range| range.start / PAGE..range.end.div_ceil(PAGE)).collect();
+        for page in pages.into_iter().filter(|_| random.chance(50)).collect::<Vec<_>>() {
+            let torn = random.chance(15);
+            for sector in (page * PAGE..(page + 1) * PAGE).step_by(SECTOR) {
+                let end = (sector + SECTOR).min(self.content.len()).min(found.len());
+                if sector < end && !(torn && random.chance(50)) {
+                    found[sector..end].copy_from_slice(&self.content[sector..end]);
+                }
+            }
+        }
+        Self { durable: found.clone(), content: found, dirty: Vec::new() }
+    }
+}
+
+fn folder_of(name: &str) -> &str {
+    name.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+fn missing() -> io::Error {
+    io::Error::from(io::ErrorKind::NotFound)
+}
+
+impl Disk for SimulatedDisk {
+    fn open(&self, name: &str, create: bool) -> io::Result<Arc<dyn DiskFile>> {
+        let mut world = self.world();
+        let id = match (world.names.get(name).copied(), create) {
+            (Some(_), true) => return Err(io::Error::from(io::ErrorKind::AlreadyExists)),
+            (None, false) => return Err(missing()),
+            (Some(id), false) => id,
+            (None, true) => {
+                world.step()?;
+                world.files.push(FileState::default());
+                let id = world.files.len() - 1;
+                world.rename(name, Some(id));
+                id
+            }
+        };
+        let journal = name.starts_with("journal/");
+        let limited = journal || name.starts_with("snapshot/");
+        Ok(Arc::new(File { disk: self.clone(), id, journal, limited }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut world = self.world();
+        world.step()?;
+        let id = world.names.get(from).copied().ok_or_else(missing)?;
+        // One operation: after a cut a file never has both names or neither.
+        world.rename(to, Some(id));
+        world.names.remove(from);
+        let length = world.unsynced.len();
+        world.unsynced.push((from.to_owned(), None));
+        if folder_of(from) == folder_of(to) {
+            world.unsynced.swap(length - 1, length);
+        }
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut world = self.world();
+        if !world.names.contains_key(name) {
+            return Err(missing());
+        }
+        world.step()?;
+        world.rename(name, None);
+        Ok(())
+    }
+
+    fn create_folder(&self, name: &str) -> io::Result<()> {
+        self.world().folders.insert(name.to_owned());
+        Ok(())
+    }
+
+    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+        let world = self.world();
+        let names = world.names.keys().filter(|name| folder_of(name) == folder);
+        Ok(names.map(|name| name.rsplit('/').next().unwrap().to_owned()).collect())
+    }
+
+    fn sync_folder(&self, folder: &str) -> io::Result<()> {
+        let mut world = self.world();
+        world.step()?;
+        world.syncs += 1;
+        if world.faults.lying_sync {
+            return Ok(());
+        }
+        let (synced, rest) =
+            std::mem::take(&mut world.unsynced).into_iter().partition(|(name, _)| folder_of(name) == folder);
+        world.unsynced = rest;
+        let synced: Vec<(String, Option<usize>)> = synced;
+        for (name, id) in synced {
+            match id {
+                Some(id) => world.durable_names.insert(name, id),
+                None => world.durable_names.remove(&name),
+            };
+        }
+        Ok(())
+    }
+
+    fn syncs(&self) -> u64 {
+        self.world().syncs
+    }
+}
+
+impl DiskFile for File {
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        let world = self.disk.world();
+        if world.operations > world.cut_at {
+            return Err(io::Error::other("the power is gone"));
+        }
+        let from = offset as usize;
+        let bytes = world.files[self.id].content.get(from..from + into.len());
+        into.copy_from_slice(bytes.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?);
+        Ok(())
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut world = self.disk.world();
+        let stepped = world.step();
+        if stepped.is_err() && world.operations > world.cut_at + 1 {
+            return stepped;
+        }
+        let used = world.limited_bytes();
+        let capacity = world.faults.capacity.filter(|_| self.limited);
+        let file = &mut world.files[self.id];
+        let growth = (offset as usize + bytes.len()).saturating_sub(file.content.len()) as u64;
+        if let Some(capacity) = capacity
+            && used + growth > capacity
+        {
+            let room = (capacity.saturating_sub(used) as usize).min(bytes.len());
+            file.write(offset as usize, &bytes[..room]);
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        // The write in which the power goes may still leave its mark.
+        file.write(offset as usize, bytes);
+        stepped
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.disk.world().files[self.id].content.len() as u64)
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        let mut world = self.disk.world();
+        world.step()?;
+        world.files[self.id].set_length(length as usize);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut world = self.disk.world();
+        world.step()?;
+        world.syncs += 1;
+        if self.journal && world.faults.failing_syncs > 0 {
+            world.faults.failing_syncs -= 1;
+            // As in the kernel: the pages count as clean from here on, whatever the disk holds.
+            world.files[self.id].dirty.clear();
+            return Err(io::Error::other("input/output error"));
+        }
+        if !world.faults.lying_sync {
+            world.files[self.id].sync();
+        }
+        Ok(())
+    }
+}
