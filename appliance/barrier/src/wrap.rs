@@ -1,0 +1,164 @@
+//! Seal wrap: critical values once more, under a key of their own that only the seal can unwrap.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use framework::{Batch, Ciphertext, Error, Key, Page, Prefix, Seal, Secret, Store, Versioned, Wrapped, Write};
+
+use crate::cipher::{Cipher, Forged, KEY, leaving_no_trace};
+use crate::format;
+use crate::recent::Recent;
+
+/// Most entry keys that are kept unwrapped, so that a hot read needs no HSM: 512 KiB of guarded memory, an eighth of the
+/// default arena. Values are never kept.
+pub const CACHED_ENTRY_KEYS: usize = SHARDS * 2 * HALF_SHARD;
+
+const SHARDS: usize = 16;
+const HALF_SHARD: usize = 512;
+
+/// Wraps the writes that ask for it (`seal_wrap`) and unwraps what was wrapped.
+///
+/// Each value gets a fresh entry key; the seal wraps that key, bound to the record's place, so that wrapped values cannot
+/// be swapped. With no seal everything is stored as it comes, and what was wrapped before is [`Error::HsmUnavailable`].
+pub struct SealWrap<S> {
+    store: S,
+    seal: RwLock<Option<Arc<dyn Seal>>>,
+    recent: [Mutex<Recent<Secret>>; SHARDS],
+    /// Counts calls of `forget`, so that a key whose unwrapping was under way is not kept after it.
+    forgotten: AtomicU64,
+}
+
+impl<S: Store<Ciphertext>> SealWrap<S> {
+    /// Wraps by `seal`, if there is one, on the way to `store`.
+    pub fn new(store: S, seal: Option<Arc<dyn Seal>>) -> Self {
+        Self {
+            store,
+            seal: RwLock::new(seal),
+            recent: std::array::from_fn(|_| Mutex::new(Recent::new(HALF_SHARD))),
+            forgotten: AtomicU64::new(0),
+        }
+    }
+
+    /// The store below.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// Wraps by `seal` from now on. What another one wrapped is read through this one, which knows the key by its id or not.
+    pub fn set_seal(&self, seal: Option<Arc<dyn Seal>>) {
+        *self.seal.write().unwrap_or_else(PoisonError::into_inner) = seal;
+    }
+
+    /// Wipes the unwrapped entry keys.
+    pub fn forget(&self) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        for shard in &self.recent {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+
+    /// Entry keys that are kept now.
+    pub fn cached(&self) -> usize {
+        self.recent.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+    }
+
+    fn seal(&self) -> Option<Arc<dyn Seal>> {
+        self.seal.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn shard(&self, hash: u128) -> Option<&Mutex<Recent<Secret>>> {
+        self.recent.get(usize::try_from((hash >> 64) % SHARDS as u128).unwrap_or_default())
+    }
+
+    fn remember(&self, hash: u128, entry_key: Secret, since: u64) {
+        if let Some(shard) = self.shard(hash) {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.forgotten.load(Ordering::SeqCst) == since {
+                shard.insert(hash, entry_key);
+            }
+        }
+    }
+
+    fn wrap(&self, seal: &dyn Seal, key: &Key, value: &[u8]) -> Result<Vec<u8>, Error> {
+        let since = self.forgotten.load(Ordering::SeqCst);
+        let entry_key = Secret::random(KEY)?;
+        let header = format::wrapped_header(&seal.wrap(&entry_key, &place(key))?)?;
+        let record = leaving_no_trace(|| Cipher::new(&entry_key)?.seal(&header, &aad(&header, key), value))?;
+        self.remember(name_of(&header, key), entry_key, since);
+        Ok(record)
+    }
+
+    fn unwrap(&self, key: &Key, record: Vec<u8>) -> Result<Vec<u8>, Error> {
+        let (header_len, entry_key) = format::split_wrapped(&record)?;
+        let header = record.get(..header_len).unwrap_or_default();
+        let (hash, aad) = (name_of(header, key), aad(header, key));
+        let open = |entry_key: &Secret, record: Vec<u8>| {
+            let opened = leaving_no_trace(|| Ok::<_, Error>(Cipher::new(entry_key)?.open(record, header_len, &aad)))?;
+            opened.map_err(|Forged| forged(key))
+        };
+        if let Some(shard) = self.shard(hash) {
+            // The lock spans a computation of microseconds, so that `forget` waits for it: no copy of a key outlives that.
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(entry_key) = shard.get(hash) {
+                return open(entry_key, record);
+            }
+        }
+        let wrapped = Wrapped::decode(entry_key)?;
+        let since = self.forgotten.load(Ordering::SeqCst);
+        let seal = self.seal().ok_or_else(|| Error::HsmUnavailable {
+            reason: format!("a record is wrapped by seal key {:?}, and no such seal is configured", wrapped.key_id.0),
+        })?;
+        let entry_key = seal.unwrap(&wrapped, &place(key))?;
+        let plain = open(&entry_key, record)?;
+        self.remember(hash, entry_key, since);
+        Ok(plain)
+    }
+}
+
+impl<S: Store<Ciphertext>> Store<Ciphertext> for SealWrap<S> {
+    fn get(&self, key: &Key) -> Result<Option<Versioned<Ciphertext>>, Error> {
+        let Some(found) = self.store.get(key)? else { return Ok(None) };
+        if !format::is_wrapped(&found.value.0) {
+            return Ok(Some(found));
+        }
+        let value = Ciphertext(self.unwrap(key, found.value.0)?);
+        Ok(Some(Versioned { value, version: found.version }))
+    }
+
+    fn list(&self, folder: &Prefix, page: &Page) -> Result<Vec<String>, Error> {
+        self.store.list(folder, page)
+    }
+
+    fn apply(&self, batch: Batch<Ciphertext>) -> Result<(), Error> {
+        let seal = self.seal();
+        let wrap = |mut write: Write<Ciphertext>| {
+            if let (true, Some(seal), Some(value)) = (write.seal_wrap, &seal, &mut write.value) {
+                value.0 = self.wrap(seal.as_ref(), &write.key, &value.0)?;
+            }
+            Ok(write)
+        };
+        let writes = batch.writes.into_iter().map(wrap).collect::<Result<_, Error>>()?;
+        self.store.apply(Batch { reads: batch.reads, writes })
+    }
+}
+
+fn forged(key: &Key) -> Error {
+    let cause = "record failed its integrity check: its seal-wrapped form was altered, or belongs to another place";
+    Error::internal(format!("{cause} (at {})", key.as_str()))
+}
+
+/// Associated data for the seal: the place by its SHA-256, since an HSM may limit the length.
+fn place(key: &Key) -> Vec<u8> {
+    [b"holdfast entry key 1: ".as_slice(), digest(&SHA256, key.as_str().as_bytes()).as_ref()].concat()
+}
+
+fn aad(header: &[u8], key: &Key) -> Vec<u8> {
+    [header, key.as_str().as_bytes()].concat()
+}
+
+/// Under what an entry key is kept. The header holds its own length, so no two pairs make the same bytes.
+fn name_of(header: &[u8], key: &Key) -> u128 {
+    let hash = digest(&SHA256, &aad(header, key));
+    hash.as_ref().first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes))
+}

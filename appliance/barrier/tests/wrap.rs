@@ -1,0 +1,133 @@
+//! Seal wrap between the barrier and the disk.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail the test they help")]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use barrier::{Barrier, Coverage, SealWrap, inspect};
+use common::{Disk, TableSeal, apply, founded, integrity, key, put, read};
+use framework::{Error, KeyId, Secret, Write};
+
+type Wrapping = Barrier<SealWrap<Arc<Disk>>>;
+
+fn wrapped(name: &str, value: &[u8]) -> Write<Secret> {
+    Write { seal_wrap: true, ..put(name, value) }
+}
+
+fn fresh() -> (Wrapping, Arc<Disk>, Arc<TableSeal>) {
+    let (disk, seal) = (Arc::new(Disk::default()), Arc::new(TableSeal::default()));
+    let (barrier, _) = founded(SealWrap::new(disk.clone(), Some(seal.clone())));
+    (barrier, disk, seal)
+}
+
+fn place(barrier: &Wrapping, name: &str) -> String {
+    barrier.sealed_key(&key(name)).unwrap().as_str().to_owned()
+}
+
+#[test]
+fn what_asks_for_it_is_wrapped_and_says_so() {
+    let (barrier, disk, _) = fresh();
+    apply(&barrier, vec![wrapped("a", b"1"), put("b", b"2")]).unwrap();
+    assert_eq!(read(&barrier, "a").unwrap().unwrap(), b"1");
+    assert_eq!(read(&barrier, "b").unwrap().unwrap(), b"2");
+    let coverage = |name: &str| inspect(&disk.raw(&place(&barrier, name))).unwrap();
+    assert_eq!(coverage("a"), Coverage::Wrapped { key_id: KeyId("table".into()) });
+    assert_eq!(coverage("b"), Coverage::Unwrapped);
+    assert_eq!(inspect(&disk.raw("_/keyring")).unwrap(), Coverage::Unwrapped);
+}
+
+#[test]
+fn hot_reads_need_no_hsm_until_keys_are_forgotten() {
+    let (barrier, _, seal) = fresh();
+    apply(&barrier, vec![wrapped("a", b"1"), put("b", b"2")]).unwrap();
+    seal.broken.store(true, Ordering::SeqCst);
+    assert_eq!(read(&barrier, "a").unwrap().unwrap(), b"1");
+    assert_eq!(barrier.store().cached(), 1);
+    barrier.store().forget();
+    assert_eq!(barrier.store().cached(), 0);
+    assert!(
+        matches!(read(&barrier, "a"), Err(Error::HsmUnavailable { reason }) if reason.contains("CKR_DEVICE_ERROR"))
+    );
+    assert!(matches!(apply(&barrier, vec![wrapped("c", b"3")]), Err(Error::HsmUnavailable { .. })));
+    assert_eq!(read(&barrier, "b").unwrap().unwrap(), b"2", "what needs no HSM still works");
+    apply(&barrier, vec![put("d", b"4")]).unwrap();
+
+    seal.broken.store(false, Ordering::SeqCst);
+    for _ in 0..3 {
+        assert_eq!(read(&barrier, "a").unwrap().unwrap(), b"1");
+    }
+    assert_eq!(seal.unwraps.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_new_value_is_not_read_under_the_old_key() {
+    let (barrier, _, _) = fresh();
+    for value in [b"1", b"2", b"3"] {
+        apply(&barrier, vec![wrapped("a", value)]).unwrap();
+        assert_eq!(read(&barrier, "a").unwrap().unwrap(), value);
+    }
+}
+
+#[test]
+fn swaps_bit_flips_and_cuts_are_detected_cold_and_warm() {
+    let (barrier, disk, _) = fresh();
+    apply(&barrier, vec![wrapped("a", b"1"), wrapped("b", b"2")]).unwrap();
+    let (a, b) = (place(&barrier, "a"), place(&barrier, "b"));
+    let (whole, other) = (disk.raw(&a), disk.raw(&b));
+    for cold in [false, true] {
+        let check = |bytes: Vec<u8>, what: &str| {
+            if cold {
+                barrier.store().forget();
+            }
+            disk.set_raw(&a, bytes);
+            assert!(matches!(read(&barrier, "a"), Err(Error::Internal(_) | Error::HsmUnavailable { .. })), "{what}");
+        };
+        check(other.clone(), "swap");
+        for at in 0..whole.len() {
+            for bit in 0..8 {
+                let mut bent = whole.clone();
+                bent[at] ^= 1 << bit;
+                check(bent, &format!("bit {bit} of byte {at}"));
+            }
+            check(whole[..at].to_vec(), &format!("cut at {at}"));
+        }
+        disk.set_raw(&a, whole.clone());
+        assert_eq!(read(&barrier, "a").unwrap().unwrap(), b"1");
+    }
+    // The inner record of one place inside the wrapping of another: the wrapping's key is right, the barrier's place wrong.
+    let mut body = whole.clone();
+    *body.last_mut().unwrap() ^= 1;
+    disk.set_raw(&a, body);
+    assert!(integrity(read(&barrier, "a")).contains(&a));
+}
+
+#[test]
+fn without_a_seal_values_are_stored_unwrapped_and_wrapped_ones_name_the_lack() {
+    let (disk, seal) = (Arc::new(Disk::default()), Arc::new(TableSeal::default()));
+    let (barrier, _) = founded(SealWrap::new(disk.clone(), None));
+    apply(&barrier, vec![wrapped("a", b"1")]).unwrap();
+    assert_eq!(inspect(&disk.raw(&place(&barrier, "a"))).unwrap(), Coverage::Unwrapped);
+    barrier.store().set_seal(Some(seal));
+    apply(&barrier, vec![wrapped("b", b"2")]).unwrap();
+    assert_eq!(read(&barrier, "a").unwrap().unwrap(), b"1", "what was stored before the seal stays readable");
+    barrier.store().set_seal(None);
+    barrier.store().forget();
+    assert!(matches!(read(&barrier, "b"), Err(Error::HsmUnavailable { reason }) if reason.contains("\"table\"")));
+}
+
+#[test]
+fn the_cache_stays_within_its_bound() {
+    let (barrier, _, _) = fresh();
+    let before = hardening::arena::usage().slots;
+    for at in 0..barrier::CACHED_ENTRY_KEYS + 500 {
+        apply(&barrier, vec![wrapped(&format!("k{at}"), b"v")]).unwrap();
+    }
+    let cached = barrier.store().cached();
+    assert!(cached <= barrier::CACHED_ENTRY_KEYS && cached > barrier::CACHED_ENTRY_KEYS / 3, "{cached}");
+    barrier.store().forget();
+    // Other tests of this process take slots too; but not thousands.
+    assert!(hardening::arena::usage().slots < before + 200);
+}

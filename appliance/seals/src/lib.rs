@@ -1,0 +1,12 @@
+//! Floor 2: what protects the root key, and unwraps entry keys.
+//!
+//! [`HsmSeal`] is the server's side of the HSM process; [`ShamirSeal`] is a key that operators hold in [`shamir`] shares.
+//! Both are a [`framework::Seal`].
+#![forbid(unsafe_code)]
+
+mod hsm;
+pub mod shamir;
+mod software;
+
+pub use hsm::{HsmSeal, HsmState, Limits};
+pub use software::ShamirSeal;
