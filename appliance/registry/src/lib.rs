@@ -1,0 +1,26 @@
+//! Floor 2: what the server remembers: mounts, policies, tokens, audit devices.
+//!
+//! Everything is a record in the store, changed through the [`View`](framework::View) of a request's transaction that is
+//! rooted at the whole store. What is kept in memory is a cache of those records: it is changed by [`Registry::committed`]
+//! alone, which is told the names of committed records, whoever committed them. No cache holds a token or a secret value:
+//! tokens are known by an HMAC under a key that lives in guarded memory while the barrier is open.
+//!
+//! The folders: `mounts` (table, routing, removal of data), `policies`, `tokens`, `audit` (devices and their lines).
+#![forbid(unsafe_code)]
+
+mod audit;
+mod latest;
+mod mounts;
+mod names;
+mod policies;
+mod random;
+mod registry;
+mod tokens;
+
+pub use audit::{AuditDevice, AuditSpec, DeclaredDevice};
+pub use mounts::{
+    DefaultMount, Migration, Mount, MountClass, MountConfig, MountEntry, MountSpec, Tune, default_mounts,
+};
+pub use policies::StoredPolicy;
+pub use registry::{Changed, Registry, Settings};
+pub use tokens::{Identified, Issued, TokenRef, TokenSpec};

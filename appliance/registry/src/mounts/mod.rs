@@ -1,0 +1,13 @@
+//! Mounts: which engine answers under which path, and where its records stand.
+
+mod change;
+mod entry;
+mod removal;
+mod spec;
+mod table;
+
+pub use entry::{DefaultMount, Mount, MountClass, MountConfig, MountEntry, default_mounts};
+pub(crate) use removal::finish;
+pub(crate) use spec::Migrations;
+pub use spec::{Migration, MountSpec, Tune};
+pub(crate) use table::Table;

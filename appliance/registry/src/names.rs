@@ -1,0 +1,97 @@
+//! Where the registry's records stand.
+//!
+//! ```text
+//! core/mount-table                     changes with every change of the table, so that two changes at once conflict
+//! core/mounts/<uuid>                   one mount
+//! core/removals/<uuid>                 a mount is gone, its records are being removed
+//! core/revocations/<token>             a token is gone, tokens made with it are being removed
+//! core/audit/<path>                    one audit device that was enabled by the API
+//! core/audit-salts/<path>              the salt of a device declared in the configuration
+//! sys/policy/<name>                    one policy
+//! sys/token/id/<token>                 one token; <token> is an HMAC of it
+//! sys/token/accessor/<accessor>        which token
+//! sys/token/parent/<token>/<child>     made with which token
+//! sys/lease/at/<hour>/<second>/<id>    what ends when; hour and second since 1970, with leading zeros
+//! ```
+
+use framework::{Error, Secret, View};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub(crate) const CORE: &str = "core/";
+pub(crate) const SYS: &str = "sys/";
+pub(crate) const MOUNT_TABLE: &str = "core/mount-table";
+pub(crate) const MOUNTS: &str = "core/mounts/";
+pub(crate) const REMOVALS: &str = "core/removals/";
+pub(crate) const REVOCATIONS: &str = "core/revocations/";
+pub(crate) const AUDIT: &str = "core/audit/";
+pub(crate) const AUDIT_SALTS: &str = "core/audit-salts/";
+pub(crate) const POLICIES: &str = "sys/policy/";
+pub(crate) const TOKENS: &str = "sys/token/id/";
+pub(crate) const ACCESSORS: &str = "sys/token/accessor/";
+pub(crate) const PARENTS: &str = "sys/token/parent/";
+pub(crate) const DEADLINES: &str = "sys/lease/at/";
+
+/// The folder in which the cubbyhole engine keeps what belongs to a token, under the token's name.
+pub(crate) const CUBBYHOLE: &str = "cubbyhole/";
+
+/// A free name as one segment of a key.
+pub(crate) fn segment(name: &str) -> String {
+    if matches!(name, "." | "..") {
+        return name.replace('.', "%2E");
+    }
+    let mut text = String::with_capacity(name.len());
+    for c in name.chars() {
+        match c {
+            '%' => text.push_str("%25"),
+            '/' => text.push_str("%2F"),
+            _ => text.push(c),
+        }
+    }
+    text
+}
+
+/// The free name that [`segment`] was made of.
+pub(crate) fn unsegment(segment: &str) -> String {
+    segment.replace("%2F", "/").replace("%2E", ".").replace("%25", "%")
+}
+
+/// Reads a record as JSON.
+pub(crate) fn decode<T: DeserializeOwned>(name: &str, bytes: &Secret) -> Result<T, Error> {
+    serde_json::from_slice(bytes.expose())
+        .map_err(|error| Error::internal(format!("a record under {} is malformed: {error}", folder(name))))
+}
+
+/// The JSON of a record.
+pub(crate) fn encode<T: Serialize>(record: &T) -> Result<Secret, Error> {
+    serde_json::to_vec(record).map(Secret::transient).map_err(Error::internal)
+}
+
+/// Reads a record of the view as JSON.
+pub(crate) fn read<T: DeserializeOwned>(view: &View<'_>, name: &str) -> Result<Option<T>, Error> {
+    view.get(name)?.map(|bytes| decode(name, &bytes)).transpose()
+}
+
+/// Stages a record as JSON.
+pub(crate) fn write<T: Serialize>(view: &View<'_>, name: &str, record: &T) -> Result<(), Error> {
+    view.put(name, encode(record)?)
+}
+
+/// The part of a name that may be logged.
+fn folder(name: &str) -> &str {
+    name.rfind('/').and_then(|at| name.get(..=at)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_names_are_one_segment_and_come_back() {
+        for name in ["a", "team/dev", "50%", "%2F", "..", ".", "a.b", "%25/x"] {
+            let segment = segment(name);
+            assert!(!segment.contains('/') && segment != ".." && segment != ".");
+            assert_eq!(unsegment(&segment), name);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Names made by chance.
+
+use framework::{Rng, Secret};
+
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// `prefix` and `len` characters of base 62, each as likely as any other (5.95 bits a character).
+pub(crate) fn base62(rng: &dyn Rng, prefix: &[u8], len: usize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(prefix.len() + len);
+    text.extend_from_slice(prefix);
+    let mut pool = vec![0u8; 64];
+    while text.len() < prefix.len() + len {
+        rng.fill(&mut pool);
+        // 248 is the greatest multiple of 62 in a byte: what lies above would favour the first characters.
+        let fair = pool.iter().filter(|&&byte| byte < 248).filter_map(|&byte| BASE62.get(usize::from(byte) % 62));
+        text.extend(fair.take(prefix.len() + len - text.len()));
+    }
+    // Wiped: it holds what the name was made of.
+    drop(Secret::transient(pool));
+    text
+}
+
+/// An accessor: 24 characters of base 62.
+pub(crate) fn accessor(rng: &dyn Rng) -> String {
+    String::from_utf8(base62(rng, b"", 24)).unwrap_or_default()
+}
+
+/// A random (version 4) UUID in its usual form.
+pub(crate) fn uuid(rng: &dyn Rng) -> String {
+    let mut bytes = [0u8; 16];
+    rng.fill(&mut bytes);
+    let number = u128::from_be_bytes(bytes) & !(0xf000 << 64) & !(0xc << 60) | (0x4000 << 64) | (0x8 << 60);
+    let hex = format!("{number:032x}");
+    let part = |from, to| hex.get(from..to).unwrap_or_default();
+    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
+}
+
+/// Eight hexadecimal digits, as in the accessors of mounts.
+pub(crate) fn short(rng: &dyn Rng) -> String {
+    let mut bytes = [0u8; 4];
+    rng.fill(&mut bytes);
+    format!("{:08x}", u32::from_be_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use framework::SystemRng;
+
+    use super::*;
+
+    #[test]
+    fn made_names_have_their_form() {
+        let token = base62(&SystemRng, b"hvs.", 24);
+        assert_eq!(token.len(), 28);
+        assert!(token.iter().skip(4).all(u8::is_ascii_alphanumeric));
+        let uuid = uuid(&SystemRng);
+        assert_eq!(uuid.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+        assert_eq!(uuid.as_bytes()[14], b'4');
+        assert!(matches!(uuid.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{uuid}");
+    }
+}

@@ -1,0 +1,58 @@
+//! Renewing tokens.
+
+use std::time::Duration;
+
+use framework::{Error, MountInfo, Timestamp, View};
+
+use super::lifetime::{self, Wish};
+use super::{Issued, TokenRef, no_accessor};
+use crate::registry::Registry;
+
+impl Registry {
+    /// Gives a token a new lifetime from now on: `increment`, or what it last had; a periodic token its period. The answer has
+    /// the token's text only where it was given. [`Error::Invalid`], in Vault's words, if the token is unknown or cannot be
+    /// renewed.
+    pub fn renew_token(
+        &self,
+        view: &View<'_>,
+        token: TokenRef<'_>,
+        increment: Option<Duration>,
+        now: Timestamp,
+    ) -> Result<Issued, Error> {
+        let Some((name, mut record)) = self.find(view, token, now)? else {
+            return Err(match token {
+                TokenRef::Accessor(accessor) => no_accessor(accessor),
+                TokenRef::Token(_) | TokenRef::Own(_) => Error::field("token", "token not found"),
+            });
+        };
+        if !record.renewable || record.expires.is_none() || record.spent {
+            return Err(Error::invalid("lease is not renewable"));
+        }
+        let mount = self.lifetimes_of(&record.path)?;
+        let wish = Wish {
+            ttl: increment.filter(|ttl| !ttl.is_zero()).unwrap_or(Duration::from_secs(record.ttl)),
+            period: Duration::from_secs(record.period),
+            explicit_max_ttl: Duration::from_secs(record.explicit_max_ttl),
+        };
+        let mut warnings = Vec::new();
+        let ttl = lifetime::granted(wish, &mount, record.created(), now, &mut warnings)?;
+        record.ttl = ttl.as_secs();
+        record.last_renewal = Some(now.nanos());
+        record.end_at(view, &name, Some(now.plus(ttl)))?;
+        record.put(view, &name)?;
+        let text = match token {
+            TokenRef::Token(text) => Some(text.try_clone()?),
+            TokenRef::Accessor(_) | TokenRef::Own(_) => None,
+        };
+        Ok(Issued { auth: record.into_auth(text), warnings })
+    }
+
+    /// The lifetimes of the mount that made a token; the token mount's if it is gone.
+    fn lifetimes_of(&self, path: &str) -> Result<MountInfo, Error> {
+        let mount = match self.locate(path)? {
+            Some((mount, _)) => Some(mount),
+            None => self.mount("auth/token")?,
+        };
+        mount.map(|mount| mount.info.clone()).ok_or_else(|| Error::internal("there is no token mount"))
+    }
+}

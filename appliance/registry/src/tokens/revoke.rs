@@ -1,0 +1,122 @@
+//! Revoking tokens: a token dies with all that was made with it.
+
+use std::cell::Cell;
+
+use framework::{Error, Page, Prefix, Secret, Store, Timestamp, View};
+
+use super::record::deadline;
+use super::{TokenRef, read_record};
+use crate::names;
+use crate::registry::Registry;
+
+/// How many tokens one transaction revokes; what is left of a larger tree is marked and dies in the following ones.
+const AT_ONCE: usize = 1000;
+/// How many records one page of a listing has.
+const PAGE: usize = 500;
+
+impl Registry {
+    /// Revokes a token and all that were made with it, and removes their cubbyholes. Returns whether there was such a token.
+    pub fn revoke_token(&self, view: &View<'_>, token: TokenRef<'_>, now: Timestamp) -> Result<bool, Error> {
+        match self.find(view, token, now)? {
+            None => Ok(false),
+            Some((name, _)) => {
+                tree(view, &name, &Cell::new(AT_ONCE))?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Revokes a token alone; those made with it become orphans. [`Error::Invalid`] if it is unknown.
+    pub fn revoke_orphan(&self, view: &View<'_>, token: TokenRef<'_>, now: Timestamp) -> Result<(), Error> {
+        let Some((name, record)) = self.find(view, token, now)? else {
+            return Err(Error::field("token", "token to revoke not found"));
+        };
+        if record.has_children {
+            for child in view.list(&format!("{}{name}", names::PARENTS), &Page::default())? {
+                view.delete(&format!("{}{name}/{child}", names::PARENTS))?;
+                if let Some(mut orphan) = read_record(view, &child)? {
+                    orphan.parent.clear();
+                    orphan.put(view, &child)?;
+                }
+            }
+        }
+        remove(view, &name)
+    }
+
+    /// Revokes the children of tokens that are gone, and takes their marks away. Returns the number of marks.
+    pub(crate) fn finish_revocations(&self, store: &dyn Store<Secret>) -> Result<usize, Error> {
+        let marks = Prefix::new(names::REVOCATIONS)?;
+        let mut finished = 0;
+        // A mark may leave others behind, for children that had many of their own.
+        loop {
+            let parents = store.list(&marks, &Page { after: None, limit: Some(PAGE) })?;
+            if parents.is_empty() {
+                return Ok(finished);
+            }
+            for parent in parents {
+                while !self.write(store, |view| orphans_of(view, &parent))? {}
+                finished += 1;
+            }
+        }
+    }
+}
+
+/// Stages the end of a token and, while `room` lasts, of those made with it. Where some may be left, a mark says so: also
+/// for one that is being made at this moment by a transaction that this one cannot see.
+pub(super) fn tree(view: &View<'_>, root: &str, room: &Cell<usize>) -> Result<(), Error> {
+    let mut waiting = vec![root.to_owned()];
+    while let Some(name) = waiting.pop() {
+        room.set(room.get().saturating_sub(1));
+        let had_children = read_record(view, &name)?.is_some_and(|record| record.has_children);
+        remove(view, &name)?;
+        if had_children {
+            view.put(&format!("{}{name}", names::REVOCATIONS), Secret::transient(b"token".to_vec()))?;
+            let free = room.get().saturating_sub(waiting.len());
+            if free > 0 {
+                let page = Page { after: None, limit: Some(free) };
+                waiting.extend(view.list(&format!("{}{name}", names::PARENTS), &page)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Revokes a page of the children of a token that is gone; true, and the mark taken away, if there were none.
+fn orphans_of(view: &View<'_>, parent: &str) -> Result<bool, Error> {
+    let folder = format!("{}{parent}", names::PARENTS);
+    let children = view.list(&folder, &Page { after: None, limit: Some(PAGE) })?;
+    let room = Cell::new(AT_ONCE);
+    for child in &children {
+        // Also where the child's own record is gone already: its place in the index must not hold up the end.
+        view.delete(&format!("{folder}/{child}"))?;
+        tree(view, child, &room)?;
+    }
+    if children.is_empty() {
+        view.delete(&format!("{}{parent}", names::REVOCATIONS))?;
+    }
+    Ok(children.is_empty())
+}
+
+/// Stages the removal of all records of one token, and of its cubbyhole.
+fn remove(view: &View<'_>, name: &str) -> Result<(), Error> {
+    let Some(record) = read_record(view, name)? else { return Ok(()) };
+    view.delete(&format!("{}{name}", names::TOKENS))?;
+    view.delete(&format!("{}{}", names::ACCESSORS, record.accessor))?;
+    if !record.parent.is_empty() {
+        view.delete(&format!("{}{}/{name}", names::PARENTS, record.parent))?;
+    }
+    if let Some(end) = record.expires {
+        view.delete(&deadline(Timestamp::from_nanos(end), name))?;
+    }
+    empty(view, &format!("{}{name}", names::CUBBYHOLE))
+}
+
+fn empty(view: &View<'_>, folder: &str) -> Result<(), Error> {
+    for name in view.list(folder, &Page::default())? {
+        match name.strip_suffix('/') {
+            Some(below) => empty(view, &format!("{folder}/{below}"))?,
+            None => view.delete(&format!("{folder}/{name}"))?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! `cubbyhole/`: a place for secrets that belongs to one token and goes with it.
+
+use framework::Operation::{Delete, List, Read, Update};
+use framework::{Context, Engine, Error, Field, Fields, Input, Json, Map, Page, Route, Secret, fields};
+
+use crate::Keys;
+
+pub(crate) fn engine() -> Engine {
+    Engine {
+        kind: "cubbyhole",
+        about: "The cubbyhole backend reads and writes arbitrary secrets that only the token that wrote them can read.",
+        routes: vec![
+            Route::new(Read, "{path*}", "Read a secret.", read),
+            Route::new(Update, "{path*}", "Write a secret.", write).creates_unless(exists),
+            Route::new(Delete, "{path*}", "Delete a secret.", delete),
+            Route::new(List, "{path*}", "List the names directly below a path.", list),
+        ],
+        periodic: Vec::new(),
+        seal_wrapped: &[],
+    }
+}
+
+fields! {
+    struct At {
+        /// Location of the secret.
+        path: String,
+    }
+}
+
+/// Every field of the body is the client's own.
+struct Put {
+    path: String,
+    data: Map<String, Json>,
+}
+
+impl Fields for Put {
+    fn fields() -> Vec<Field> {
+        At::fields()
+    }
+
+    fn parse(input: &mut Input) -> Result<Self, Error> {
+        Ok(Self { path: input.part("path").to_owned(), data: std::mem::take(&mut input.body) })
+    }
+
+    fn emit(self) -> Map<String, Json> {
+        self.data
+    }
+}
+
+fn name(cx: &Context<'_>, path: &str) -> String {
+    format!("{}/{path}", cx.caller.token)
+}
+
+fn exists(cx: &Context<'_>, input: &Input) -> Result<bool, Error> {
+    Ok(cx.view.get(&name(cx, input.part("path")))?.is_some())
+}
+
+fn read(cx: &Context<'_>, at: At) -> Result<Map<String, Json>, Error> {
+    let record = cx.view.get(&name(cx, &at.path))?.ok_or(Error::NotFound)?;
+    serde_json::from_slice(record.expose()).map_err(Error::internal)
+}
+
+fn write(cx: &Context<'_>, put: Put) -> Result<(), Error> {
+    if put.data.is_empty() {
+        return Err(Error::invalid("missing data fields"));
+    }
+    cx.view.put(&name(cx, &put.path), Secret::transient(serde_json::to_vec(&put.data).map_err(Error::internal)?))
+}
+
+fn delete(cx: &Context<'_>, at: At) -> Result<(), Error> {
+    cx.view.delete(&name(cx, &at.path))
+}
+
+fn list(cx: &Context<'_>, at: At) -> Result<Keys, Error> {
+    let keys = cx.view.list(&name(cx, &at.path), &Page::default())?;
+    if keys.is_empty() { Err(Error::NotFound) } else { Ok(Keys { keys }) }
+}

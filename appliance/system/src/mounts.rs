@@ -1,0 +1,244 @@
+//! `sys/mounts`, `sys/auth`, `sys/remount`: which engine answers where.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+
+use framework::Operation::{Delete, Read, Update};
+use framework::{Catalog, Context, Error, FieldType, Json, Map, Reply, Route, Secs, fields};
+use registry::{MountClass, MountConfig, MountSpec, Registry, Settings, Tune};
+
+use crate::{Core, Nothing};
+
+pub(crate) fn routes(core: &Core) -> Vec<Route> {
+    let mut routes = of_class(core, MountClass::Secret);
+    routes.extend(of_class(core, MountClass::Auth));
+    let (moves, status) = (Arc::clone(&core.registry), Arc::clone(&core.registry));
+    routes.push(
+        Route::new(Update, "remount", "Move a mount to another path.", move |cx: &Context<'_>, wanted: Remount| {
+            let moved = moves.move_mount(&cx.view, &wanted.from, &wanted.to)?;
+            Ok(Reply::new(Moved { migration_id: moved.id }))
+        })
+        .sudo()
+        .merged(),
+    );
+    routes.push(Route::new(Read, "remount/status/{id}", "The state of a move.", move |_: &Context<'_>, at: MoveAt| {
+        let moved = status.migration(&at.id)?.ok_or(Error::NotFound)?;
+        let mut info = Map::new();
+        info.insert("source_mount".into(), moved.source.into());
+        info.insert("target_mount".into(), moved.target.into());
+        info.insert("status".into(), "success".into());
+        Ok(MoveStatus { migration_id: moved.id, migration_info: info })
+    }));
+    routes
+}
+
+/// The same routes for secrets engines and for auth methods.
+fn of_class(core: &Core, class: MountClass) -> Vec<Route> {
+    // A mount's path may have slashes, so `{path*}` takes `a/b/tune` as well, and the handler looks at the end.
+    let (list, one, enable, disable) = match class {
+        MountClass::Secret => {
+            ("mounts", "mounts/{path*}", "Mount a secrets engine, or with /tune set it.", "Unmount a secrets engine.")
+        }
+        MountClass::Auth => {
+            ("auth", "auth/{path*}", "Enable an auth method, or with /tune set it.", "Disable an auth method.")
+        }
+    };
+    let auth = class == MountClass::Auth;
+    let registry = || Arc::clone(&core.registry);
+    let (for_list, for_one, for_tuned, for_enable, for_tune, for_disable) =
+        (registry(), registry(), registry(), registry(), registry(), registry());
+    let catalog = core.catalog.clone();
+    let sudo = |route: Route| if auth { route.sudo() } else { route };
+    vec![
+        Route::new(Read, list, "List what is mounted.", move |_: &Context<'_>, _: Nothing| all(&for_list, class)).merged(),
+        sudo(Route::new(Read, one, "Read a mount, or with /tune its settings.", move |_: &Context<'_>, at: At| {
+            match at.path.trim_end_matches('/').strip_suffix("/tune") {
+                Some(path) => tuned(&for_tuned, class, path),
+                None => shown(&for_one, class, &at.path),
+            }
+        }))
+        .merged(),
+        sudo(Route::new(Update, one, enable, move |cx: &Context<'_>, wanted: Wanted| {
+            match wanted.path.trim_end_matches('/').strip_suffix("/tune").map(str::to_owned) {
+                Some(path) => for_tune.tune_mount(&cx.view, &full(class, &path), tune_of(wanted)?),
+                None => enable_mount(&for_enable, &catalog, cx, class, wanted),
+            }
+        })),
+        sudo(Route::new(Delete, one, disable, move |cx: &Context<'_>, at: At| {
+            for_disable.disable_mount(&cx.view, class, &at.path)
+        })),
+    ]
+}
+
+fields! {
+    struct At {
+        /// The mount's path.
+        path: String,
+    }
+
+    struct Wanted {
+        /// The mount's path.
+        path: String,
+        /// The kind of engine.
+        r#type: Option<String> => clear,
+        /// Free text.
+        description: Option<String> => clear,
+        /// Lifetimes, visibility and the like.
+        config: Option<Map<String, Json>>,
+        /// Options of the engine.
+        options: Option<BTreeMap<String, String>>,
+        /// Whether the mount stays on this cluster.
+        local: bool = false,
+        /// Whether critical records are wrapped by the seal as well.
+        seal_wrap: bool = false,
+        /// Whether the engine may draw from the HSM's random numbers.
+        external_entropy_access: bool = false,
+        /// The name of a plugin; a kind of engine here.
+        plugin_name: Option<String> => clear,
+        /// Only the built-in version exists.
+        plugin_version: Option<String> => clear,
+        /// For tuning: lifetime of leases that ask for none.
+        default_lease_ttl: Option<Secs>,
+        /// For tuning: longest lifetime of leases.
+        max_lease_ttl: Option<Secs>,
+        /// For tuning: `unauth` or `hidden`.
+        listing_visibility: Option<String>,
+        /// For tuning: fields of requests whose values the audit log shows.
+        audit_non_hmac_request_keys: Option<Vec<String>>,
+        /// For tuning: fields of answers whose values the audit log shows.
+        audit_non_hmac_response_keys: Option<Vec<String>>,
+        /// For tuning: headers that the engine gets to see.
+        passthrough_request_headers: Option<Vec<String>>,
+        /// For tuning: headers that the engine may set.
+        allowed_response_headers: Option<Vec<String>>,
+        /// For tuning auth methods: the kind of tokens.
+        token_type: Option<String>,
+    }
+
+    struct Remount {
+        /// The present path.
+        from: String,
+        /// The new path.
+        to: String,
+    }
+
+    struct Moved {
+        /// Names the move.
+        migration_id: String,
+    }
+
+    struct MoveAt {
+        /// Names the move.
+        id: String,
+    }
+
+    struct MoveStatus {
+        /// Names the move.
+        migration_id: String,
+        /// From where to where, and how far.
+        migration_info: Map<String, Json>,
+    }
+}
+
+fn full(class: MountClass, path: &str) -> String {
+    format!("{}{}", class.prefix(), path)
+}
+
+/// The version that mounts show.
+pub(crate) fn running_version() -> &'static str {
+    Settings::default().running_version
+}
+
+fn all(registry: &Registry, class: MountClass) -> Result<Map<String, Json>, Error> {
+    let mounts = registry.mounts(class)?;
+    let relative = |path: &str| path.strip_prefix(class.prefix()).unwrap_or(path).to_owned();
+    Ok(mounts.iter().map(|mount| (relative(&mount.entry.path), Json::Object(mount.to_json(running_version())))).collect())
+}
+
+fn shown(registry: &Registry, class: MountClass, path: &str) -> Result<Map<String, Json>, Error> {
+    let mount = registry.mount(&full(class, path))?;
+    let mount = mount.ok_or_else(|| Error::invalid(format!("No secret engine mount at {}/", path.trim_end_matches('/'))))?;
+    Ok(mount.to_json(running_version()))
+}
+
+fn tuned(registry: &Registry, class: MountClass, path: &str) -> Result<Map<String, Json>, Error> {
+    let mount = registry.mount(&full(class, path))?;
+    let mount = mount.ok_or_else(|| Error::invalid(format!("cannot fetch sysview for path {path:?}")))?;
+    Ok(mount.tune_to_json())
+}
+
+fn enable_mount(registry: &Registry, catalog: &Weak<Catalog>, cx: &Context<'_>, class: MountClass, wanted: Wanted) -> Result<(), Error> {
+    let kind = wanted.r#type.or(wanted.plugin_name).filter(|kind| !kind.is_empty());
+    let kind = kind.ok_or_else(|| Error::field("type", "backend type must be specified as a string"))?;
+    if wanted.plugin_version.is_some_and(|version| !version.is_empty()) {
+        return Err(Error::field("plugin_version", "only built-in engines exist: leave plugin_version out"));
+    }
+    let options = wanted.options.clone().unwrap_or_default();
+    let known = catalog.upgrade().is_some_and(|catalog| {
+        let plain = kind.strip_suffix("-v1").unwrap_or(&kind);
+        // The server's own engines are there from the beginning, and auth methods are not secrets engines.
+        let own = matches!(plain, "system" | "token" | "cubbyhole");
+        !own && class == MountClass::Secret && catalog.find(plain, &BTreeMap::new()).is_some()
+    });
+    if !known {
+        return Err(Error::field("type", format!("plugin not found in the catalog: {kind}")));
+    }
+    if kind == "kv" && !matches!(options.get("version").map(String::as_str), None | Some("1" | "2")) {
+        return Err(Error::field("options", "unsupported version of the kv engine: take 1 or 2"));
+    }
+    let spec = MountSpec {
+        path: wanted.path,
+        kind,
+        description: wanted.description.unwrap_or_default(),
+        options: wanted.options.or_else(|| Some(BTreeMap::new())),
+        config: config_of(wanted.config.unwrap_or_default())?,
+        local: wanted.local,
+        seal_wrap: wanted.seal_wrap,
+        external_entropy_access: wanted.external_entropy_access,
+    };
+    registry.enable_mount(&cx.view, class, spec).map(drop)
+}
+
+/// One setting of the object `config`.
+fn setting<T: FieldType>(config: &mut Map<String, Json>, name: &'static str) -> Result<Option<T>, Error> {
+    match config.remove(name) {
+        None | Some(Json::Null) => Ok(None),
+        Some(value) => T::parse(value).map(Some).map_err(|expected| Error::field("config", format!("{name}: {expected}"))),
+    }
+}
+
+fn config_of(mut given: Map<String, Json>) -> Result<MountConfig, Error> {
+    let seconds = |value: Option<Secs>| value.map_or(0, |Secs(duration)| duration.as_secs());
+    let config = MountConfig {
+        default_lease_ttl: seconds(setting(&mut given, "default_lease_ttl")?),
+        max_lease_ttl: seconds(setting(&mut given, "max_lease_ttl")?),
+        force_no_cache: setting(&mut given, "force_no_cache")?.unwrap_or_default(),
+        listing_visibility: setting(&mut given, "listing_visibility")?.unwrap_or_default(),
+        audit_non_hmac_request_keys: setting(&mut given, "audit_non_hmac_request_keys")?.unwrap_or_default(),
+        audit_non_hmac_response_keys: setting(&mut given, "audit_non_hmac_response_keys")?.unwrap_or_default(),
+        passthrough_request_headers: setting(&mut given, "passthrough_request_headers")?.unwrap_or_default(),
+        allowed_response_headers: setting(&mut given, "allowed_response_headers")?.unwrap_or_default(),
+        token_type: setting(&mut given, "token_type")?.unwrap_or_default(),
+    };
+    // What clients send along although it says nothing.
+    given.retain(|_, value| !matches!(value, Json::Null) && *value != Json::from("") && *value != Json::from(false));
+    match given.keys().next() {
+        None => Ok(config),
+        Some(unknown) => Err(Error::field("config", format!("config: {unknown} is not supported"))),
+    }
+}
+
+fn tune_of(wanted: Wanted) -> Result<Tune, Error> {
+    Ok(Tune {
+        default_lease_ttl: wanted.default_lease_ttl.map(|Secs(ttl)| ttl),
+        max_lease_ttl: wanted.max_lease_ttl.map(|Secs(ttl)| ttl),
+        description: wanted.description,
+        options: wanted.options,
+        listing_visibility: wanted.listing_visibility,
+        audit_non_hmac_request_keys: wanted.audit_non_hmac_request_keys,
+        audit_non_hmac_response_keys: wanted.audit_non_hmac_response_keys,
+        passthrough_request_headers: wanted.passthrough_request_headers,
+        allowed_response_headers: wanted.allowed_response_headers,
+        token_type: wanted.token_type,
+    })
+}

@@ -1,0 +1,224 @@
+//! `auth/token/`: making, looking up, renewing and revoking tokens.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use framework::Operation::{List, Read, Update};
+use framework::{Context, Engine, Error, Json, Map, Output, Route, Secret, Secs, TokenKind, fields};
+use registry::{Issued, Registry, TokenRef, TokenSpec};
+
+use crate::{Core, Keys, Nothing};
+
+pub(crate) fn engine(core: &Core) -> Engine {
+    let mut routes = making(core);
+    routes.extend(looking_up(core));
+    routes.extend(renewing(core));
+    routes.extend(revoking(core));
+    Engine {
+        kind: "token",
+        about: "The token credential backend is always enabled and builtin. Client tokens are used to identify a client and to \
+                allow it to associate policies and ACLs which are enforced on every request.",
+        routes,
+        periodic: Vec::new(),
+        seal_wrapped: &[],
+    }
+}
+
+fields! {
+    struct Create {
+        /// The token's text; root only.
+        id: Option<String>,
+        /// The policies; without any, those of the parent.
+        policies: Vec<String> => clear,
+        /// Metadata, shown in the audit log.
+        meta: BTreeMap<String, String>,
+        /// Make a token without parent.
+        no_parent: bool = false,
+        /// Leave the policy `default` out.
+        no_default_policy: bool = false,
+        /// Whether the token can be renewed.
+        renewable: bool = true,
+        /// The old name of `ttl`.
+        lease: Option<Secs>,
+        /// How long the token lives.
+        ttl: Option<Secs>,
+        /// It cannot live longer than this, whatever is renewed.
+        explicit_max_ttl: Option<Secs>,
+        /// Every renewal sets this lifetime.
+        period: Option<Secs>,
+        /// Shown in the audit log.
+        display_name: Option<String> => clear,
+        /// How often the token may be used; 0 for any number.
+        num_uses: u64 = 0,
+        /// `service` or `batch`.
+        r#type: Option<String> => clear,
+        /// Not supported by this version.
+        entity_alias: Option<String>,
+    }
+
+    struct ByToken {
+        /// The token.
+        token: Option<String>,
+    }
+
+    struct ByAccessor {
+        /// The token's accessor.
+        accessor: String,
+    }
+
+    struct RenewToken {
+        /// The token.
+        token: Option<String>,
+        /// The lifetime wanted.
+        increment: Option<Secs>,
+    }
+
+    struct RenewSelf {
+        /// Taken as Vault's client sends it; the request's own token is renewed.
+        token: Option<String>,
+        /// The lifetime wanted.
+        increment: Option<Secs>,
+    }
+
+    struct RenewAccessor {
+        /// The token's accessor.
+        accessor: String,
+        /// The lifetime wanted.
+        increment: Option<Secs>,
+    }
+}
+
+fn making(core: &Core) -> Vec<Route> {
+    let make = |path: &'static str, shown: &'static str, about: &'static str, orphan: bool| {
+        let registry = Arc::clone(&core.registry);
+        Route::new(Update, path, about, move |cx: &Context<'_>, wanted: Create| {
+            registry.create_token(&cx.view, cx.caller, cx.mount, spec(wanted, shown, orphan)?, cx.now).map(output)
+        })
+    };
+    vec![
+        make("create", "auth/token/create", "Make a token.", false),
+        make("create-orphan", "auth/token/create-orphan", "Make a token without parent.", true).sudo(),
+    ]
+}
+
+fn spec(wanted: Create, path: &'static str, orphan_allowed: bool) -> Result<TokenSpec, Error> {
+    let kind = match wanted.r#type.as_deref() {
+        None | Some("" | "service" | "default" | "default-service") => TokenKind::Service,
+        Some("batch") => TokenKind::Batch,
+        Some(other) => return Err(Error::field("type", format!("invalid 'token_type' value {other:?}"))),
+    };
+    if wanted.entity_alias.is_some_and(|alias| !alias.is_empty()) {
+        return Err(Error::field("entity_alias", "'entity_alias' is only allowed in combination with token role, which this version does not have"));
+    }
+    let duration = |secs: Option<Secs>| secs.unwrap_or_default().0;
+    Ok(TokenSpec {
+        id: wanted.id.filter(|id| !id.is_empty()).map(Secret::from),
+        policies: wanted.policies,
+        meta: wanted.meta,
+        no_parent: wanted.no_parent,
+        orphan_allowed,
+        no_default_policy: wanted.no_default_policy,
+        renewable: wanted.renewable,
+        ttl: duration(wanted.ttl.or(wanted.lease)),
+        explicit_max_ttl: duration(wanted.explicit_max_ttl),
+        period: duration(wanted.period),
+        display_name: wanted.display_name.unwrap_or_default(),
+        num_uses: wanted.num_uses,
+        kind,
+        path,
+    })
+}
+
+fn output(issued: Issued) -> Output {
+    Output { auth: Some(issued.auth), warnings: issued.warnings, ..Output::default() }
+}
+
+/// The token named in the request.
+fn named(token: Option<String>) -> Result<Secret, Error> {
+    let token = token.filter(|token| !token.is_empty());
+    token.map(Secret::from).ok_or_else(|| Error::field("token", "missing token ID"))
+}
+
+/// The token of the request itself.
+fn own<'c>(cx: &Context<'c>) -> TokenRef<'c> {
+    match cx.token {
+        Some(token) => TokenRef::Token(token),
+        None => TokenRef::Own(cx.caller),
+    }
+}
+
+fn looking_up(core: &Core) -> Vec<Route> {
+    let registry = || Arc::clone(&core.registry);
+    let by_token = |registry: Arc<Registry>| {
+        move |cx: &Context<'_>, asked: ByToken| -> Result<Map<String, Json>, Error> {
+            let found = match asked.token {
+                Some(token) if !token.is_empty() => registry.lookup(&cx.view, TokenRef::Token(&Secret::from(token)), cx.now),
+                _ => registry.lookup(&cx.view, own(cx), cx.now),
+            };
+            found.map_err(|error| match error {
+                Error::Denied => Error::Refused { message: "bad token".to_owned() },
+                other => other,
+            })
+        }
+    };
+    let by_self = |registry: Arc<Registry>| move |cx: &Context<'_>, _: Nothing| registry.lookup(&cx.view, own(cx), cx.now);
+    let (by_accessor, for_list) = (registry(), registry());
+    vec![
+        Route::new(Read, "lookup", "What is known of a token.", by_token(registry())),
+        Route::new(Update, "lookup", "What is known of a token.", by_token(registry())),
+        Route::new(Read, "lookup-self", "What is known of the request's own token.", by_self(registry())),
+        Route::new(Update, "lookup-self", "What is known of the request's own token.", by_self(registry())),
+        Route::new(Update, "lookup-accessor", "What is known of the token of an accessor.", move |cx: &Context<'_>, asked: ByAccessor| {
+            by_accessor.lookup(&cx.view, TokenRef::Accessor(&asked.accessor), cx.now)
+        }),
+        Route::new(List, "accessors", "The accessors of all tokens.", move |cx: &Context<'_>, _: Nothing| {
+            Ok(Keys { keys: for_list.accessors(&cx.view, &framework::Page::default())? })
+        })
+        .sudo(),
+    ]
+}
+
+fn renewing(core: &Core) -> Vec<Route> {
+    let registry = || Arc::clone(&core.registry);
+    let (by_token, by_self, by_accessor) = (registry(), registry(), registry());
+    let wish = |increment: Option<Secs>| increment.map(|Secs(wish)| wish);
+    vec![
+        Route::new(Update, "renew", "Give a token a new lifetime.", move |cx: &Context<'_>, asked: RenewToken| {
+            let token = named(asked.token)?;
+            by_token.renew_token(&cx.view, TokenRef::Token(&token), wish(asked.increment), cx.now).map(output)
+        }),
+        Route::new(Update, "renew-self", "Give the request's own token a new lifetime.", move |cx: &Context<'_>, asked: RenewSelf| {
+            by_self.renew_token(&cx.view, own(cx), wish(asked.increment), cx.now).map(output)
+        }),
+        Route::new(Update, "renew-accessor", "Give the token of an accessor a new lifetime.", move |cx: &Context<'_>, asked: RenewAccessor| {
+            by_accessor.renew_token(&cx.view, TokenRef::Accessor(&asked.accessor), wish(asked.increment), cx.now).map(output)
+        }),
+    ]
+}
+
+fn revoking(core: &Core) -> Vec<Route> {
+    let registry = || Arc::clone(&core.registry);
+    let (by_token, by_self, by_accessor, orphaning) = (registry(), registry(), registry(), registry());
+    vec![
+        Route::new(Update, "revoke", "Revoke a token and all that were made with it.", move |cx: &Context<'_>, asked: ByToken| {
+            let token = named(asked.token)?;
+            by_token.revoke_token(&cx.view, TokenRef::Token(&token), cx.now).map(drop)
+        }),
+        Route::new(Update, "revoke-self", "Revoke the request's own token and all that were made with it.", move |cx: &Context<'_>, _: ByToken| {
+            by_self.revoke_token(&cx.view, own(cx), cx.now).map(drop)
+        }),
+        Route::new(Update, "revoke-accessor", "Revoke the token of an accessor.", move |cx: &Context<'_>, asked: ByAccessor| {
+            let known = by_accessor.revoke_token(&cx.view, TokenRef::Accessor(&asked.accessor), cx.now)?;
+            let mut output = Output::default();
+            if !known {
+                output.warnings.push("No token found with this accessor".to_owned());
+            }
+            Ok(output)
+        }),
+        Route::new(Update, "revoke-orphan", "Revoke a token; those made with it live on without parent.", move |cx: &Context<'_>, asked: ByToken| {
+            let token = named(asked.token)?;
+            orphaning.revoke_orphan(&cx.view, TokenRef::Token(&token), cx.now)
+        })
+        .sudo(),
+    ]
+}
