@@ -1,0 +1,50 @@
+//! Gathering shares.
+
+use framework::{Error, Progress, Rng, Secret};
+
+/// The shares given so far.
+#[derive(Default)]
+pub(crate) struct Attempt {
+    shares: Vec<Secret>,
+    nonce: String,
+}
+
+impl Attempt {
+    /// Takes a share; the same share twice counts once. Gives all of them, and forgets them, when there are enough.
+    pub(crate) fn add(&mut self, share: Secret, threshold: u8, rng: &dyn Rng) -> Result<Option<Vec<Secret>>, Error> {
+        // 32 bytes of key, and one byte that tells the shares apart where there are several.
+        let length = if threshold == 1 { 32 } else { 33 };
+        if share.len() != length {
+            return Err(Error::field("key", format!("'key' must be a valid hex or base64 string: a share has {length} bytes")));
+        }
+        if self.shares.is_empty() {
+            self.nonce = uuid(rng);
+        }
+        if !self.shares.contains(&share) {
+            self.shares.push(share);
+        }
+        if self.shares.len() < usize::from(threshold) {
+            return Ok(None);
+        }
+        self.nonce.clear();
+        Ok(Some(std::mem::take(&mut self.shares)))
+    }
+
+    pub(crate) fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        Progress { given: u8::try_from(self.shares.len()).unwrap_or(u8::MAX), nonce: self.nonce.clone() }
+    }
+}
+
+/// A random UUID (RFC 9562, version 4).
+pub(crate) fn uuid(rng: &dyn Rng) -> String {
+    let mut bytes = [0; 16];
+    rng.fill(&mut bytes);
+    let number = (u128::from_be_bytes(bytes) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let hex = format!("{number:032x}");
+    let part = |from, to| hex.get(from..to).unwrap_or_default();
+    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
+}

@@ -1,0 +1,196 @@
+//! The command lines that need no server: `server`, `hsm`, `version`. Everything else is the client's.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// What was asked for.
+pub(crate) enum Invocation {
+    Server(ServerOptions),
+    /// `role server …`: started by the monitor only.
+    ServerRole(ServerOptions),
+    /// `role hsm …`: started by the monitor only.
+    HsmRole(ServerOptions),
+    Hsm(HsmCommand),
+    Version,
+    Help,
+    Client,
+}
+
+/// Options of `holdfast server`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ServerOptions {
+    pub(crate) config: Vec<PathBuf>,
+    pub(crate) dev: Option<DevOptions>,
+    pub(crate) log_level: Option<String>,
+}
+
+/// Options of `holdfast server -dev`.
+#[derive(Clone, Debug)]
+pub(crate) struct DevOptions {
+    pub(crate) root_token: Option<String>,
+    pub(crate) address: SocketAddr,
+}
+
+/// `holdfast hsm …`.
+pub(crate) struct HsmCommand {
+    pub(crate) verb: HsmVerb,
+    pub(crate) config: Vec<PathBuf>,
+    pub(crate) json: bool,
+    pub(crate) dry_run: bool,
+}
+
+pub(crate) enum HsmVerb {
+    Init,
+    Status,
+    Keys,
+}
+
+/// The text of `holdfast -help`.
+pub(crate) fn help() -> String {
+    format!(
+        "Usage: holdfast <command> [args]\n\nServer commands:\n\
+         \x20   server     Start a server: -config=FILE (several allowed), or -dev [-dev-root-token-id=T] [-dev-listen-address=A]\n\
+         \x20   hsm        The HSM without a server: init [-dry-run], status, keys; all with -config=FILE [-format=json]\n\
+         \x20   version    Print the version\n\nClient commands:\n{}",
+        cli::usage()
+    )
+}
+
+impl Invocation {
+    pub(crate) fn read(given: &[String]) -> Result<Self, String> {
+        let given: Vec<&str> = given.iter().map(String::as_str).collect();
+        match given.as_slice() {
+            [] | ["-h" | "-help" | "--help" | "help"] => Ok(Self::Help),
+            ["version" | "-version" | "--version" | "-v"] => Ok(Self::Version),
+            ["server", "-h" | "-help" | "--help"] | ["hsm", "-h" | "-help" | "--help"] => Ok(Self::Help),
+            ["server", rest @ ..] => ServerOptions::read(rest).map(Self::Server),
+            ["role", "server", rest @ ..] => ServerOptions::read(rest).map(Self::ServerRole),
+            ["role", "hsm", rest @ ..] => ServerOptions::read(rest).map(Self::HsmRole),
+            ["hsm", rest @ ..] => HsmCommand::read(rest).map(Self::Hsm),
+            _ => Ok(Self::Client),
+        }
+    }
+}
+
+/// A flag and its value: `-name=value` or `--name=value`.
+fn split(argument: &str) -> Option<(&str, Option<&str>)> {
+    let flag = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-'))?;
+    Some(match flag.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (flag, None),
+    })
+}
+
+/// The flags of a command line; a flag that takes a value may have it in the next argument.
+fn flags<'a>(
+    arguments: &[&'a str],
+    command: &str,
+    switches: &[&str],
+    mut each: impl FnMut(&'a str, &'a str) -> Result<bool, String>,
+) -> Result<(), String> {
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        let (name, value) =
+            split(argument).ok_or_else(|| format!("{command}: unexpected argument {argument:?}; see holdfast {command} -help"))?;
+        let value = match value {
+            Some(value) => value,
+            None if switches.contains(&name) => "true",
+            None => rest.next().ok_or_else(|| format!("{command}: the flag -{name} needs a value"))?,
+        };
+        if !each(name, value)? {
+            return Err(format!("{command}: unknown flag -{name}; see holdfast {command} -help"));
+        }
+    }
+    Ok(())
+}
+
+impl ServerOptions {
+    fn read(arguments: &[&str]) -> Result<Self, String> {
+        let mut options = Self::default();
+        let mut dev = false;
+        let (mut root_token, mut address) = (None, None);
+        flags(arguments, "server", &["dev"], |name, value| {
+            match name {
+                "config" => options.config.push(value.into()),
+                "log-level" => options.log_level = Some(value.to_owned()),
+                "dev" => dev = value == "true",
+                "dev-root-token-id" => root_token = Some(value.to_owned()),
+                "dev-listen-address" => {
+                    let parsed = value.parse().map_err(|_| format!("server: -dev-listen-address={value} is not an address such as 127.0.0.1:8200"))?;
+                    address = Some(parsed);
+                }
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        if dev {
+            if !options.config.is_empty() {
+                return Err("server: -dev and -config contradict each other".to_owned());
+            }
+            let address = address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8200)));
+            if !address.ip().is_loopback() {
+                return Err(format!("server: a -dev server listens on a loopback address only, not {address}"));
+            }
+            options.dev = Some(DevOptions { root_token, address });
+        } else if root_token.is_some() || address.is_some() {
+            return Err("server: -dev-root-token-id and -dev-listen-address are for -dev".to_owned());
+        }
+        Ok(options)
+    }
+
+    /// The same options as arguments, for a role's command line.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let mut arguments: Vec<String> = self.config.iter().map(|path| format!("-config={}", path.display())).collect();
+        arguments.extend(self.log_level.iter().map(|level| format!("-log-level={level}")));
+        if let Some(dev) = &self.dev {
+            arguments.push("-dev".to_owned());
+            arguments.push(format!("-dev-listen-address={}", dev.address));
+            arguments.extend(dev.root_token.iter().map(|token| format!("-dev-root-token-id={token}")));
+        }
+        arguments
+    }
+}
+
+impl HsmCommand {
+    fn read(arguments: &[&str]) -> Result<Self, String> {
+        let (verb, rest) = match arguments {
+            ["init", rest @ ..] => (HsmVerb::Init, rest),
+            ["status", rest @ ..] => (HsmVerb::Status, rest),
+            ["keys", rest @ ..] => (HsmVerb::Keys, rest),
+            _ => return Err("hsm: write one of: hsm init, hsm status, hsm keys; each with -config=FILE".to_owned()),
+        };
+        let mut command = Self { verb, config: Vec::new(), json: false, dry_run: false };
+        flags(rest, "hsm", &["dry-run"], |name, value| {
+            match (name, value) {
+                ("config", path) => command.config.push(path.into()),
+                ("format", "json") => command.json = true,
+                ("format", "table") => command.json = false,
+                ("format", other) => return Err(format!("hsm: -format={other} is not supported: take json or table")),
+                ("dry-run", _) if matches!(command.verb, HsmVerb::Init) => command.dry_run = value == "true",
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        Ok(command)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Invocation, String> {
+        Invocation::read(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn flags_are_taken_with_one_dash_or_two_and_unknown_ones_refused() {
+        let Ok(Invocation::Server(options)) = read("server -config=a --config b --log-level=debug") else { panic!() };
+        assert_eq!(options.config, [PathBuf::from("a"), PathBuf::from("b")]);
+        let Ok(Invocation::ServerRole(again)) = read(&format!("role server {}", options.arguments().join(" "))) else { panic!() };
+        assert_eq!(again.config, options.config);
+        for bad in ["server -nope", "server -config", "server x", "server -dev -config=a", "server -dev-root-token-id=x", "server -dev -dev-listen-address=0.0.0.0:1", "hsm", "hsm status -dry-run"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! `holdfast hsm …`: the HSM without a server.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use hardening::lockdown::Mode;
+use pkcs11_seal::ceremony;
+
+use crate::arguments::{HsmCommand, HsmVerb};
+use crate::config::{self, Seal};
+use crate::{compose, log, roles};
+
+pub(crate) fn run(command: &HsmCommand) -> Result<ExitCode, String> {
+    let mut config = config::load(&command.config).map_err(|error| error.to_string())?;
+    log::start(tracing::Level::WARN, false);
+    let Seal::Pkcs11(hsm) = &config.seal else {
+        return Err("hsm: the configuration has no seal \"pkcs11\" stanza".to_owned());
+    };
+    let module = roles::hsm::module(hsm).map_err(|error| error.to_string())?;
+    config.hardening = Mode::Report;
+    compose::guarded_memory(&config, "hsm").map_err(|error| error.to_string())?;
+    let (json, text) = match command.verb {
+        HsmVerb::Init => {
+            let report = ceremony::init(&module, ceremony::Options { dry_run: command.dry_run }).map_err(|error| error.to_string())?;
+            (report.to_json(), report.to_string())
+        }
+        HsmVerb::Status => {
+            let report = ceremony::status(&module).map_err(|error| error.to_string())?;
+            (report.to_json(), report.to_string())
+        }
+        HsmVerb::Keys => {
+            let keys = ceremony::keys(&module).map_err(|error| error.to_string())?;
+            let text = keys.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+            (keys.iter().map(pkcs11_seal::KeyReport::to_json).collect(), text)
+        }
+    };
+    let mut out = std::io::stdout();
+    let _ = if command.json { writeln!(out, "{json:#}") } else { writeln!(out, "{text}") };
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,139 @@
+//! Putting the parts together: from a configuration to a pipeline that answers requests.
+
+use std::sync::{Arc, OnceLock};
+
+use barrier::{Barrier, SealWrap};
+use ceremony::{Ceremony, Protection, Setting};
+use framework::{
+    Catalog, Clock, Error, InitAnswer, InitRequest, Rng, Seal, SealControl, SealStatus, Secret, Store, SystemClock, SystemRng,
+};
+use hardening::arena;
+use pipeline::Pipeline;
+use registry::{DeclaredDevice, Registry, Settings};
+use seals::HsmSeal;
+use storage::{Options, Storage};
+
+use crate::config::{self, Config};
+use crate::log;
+use crate::roles::Fatal;
+
+/// The data behind its barrier, and what the server knows of it.
+pub(crate) struct Parts {
+    pub(crate) storage: Arc<Storage>,
+    pub(crate) store: Arc<dyn Store<Secret>>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) ceremony: Arc<Ceremony<Arc<Storage>>>,
+    pub(crate) control: Arc<Control>,
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// The seal, as `sys/` drives it: when it closes, so do the connections, in whose buffers tokens still lie.
+pub(crate) struct Control {
+    ceremony: Arc<Ceremony<Arc<Storage>>>,
+    pub(crate) connections: OnceLock<server::Handle>,
+}
+
+impl SealControl for Control {
+    fn status(&self) -> SealStatus {
+        self.ceremony.status()
+    }
+
+    fn initialize(&self, request: &InitRequest) -> Result<InitAnswer, Error> {
+        self.ceremony.initialize(request)
+    }
+
+    fn submit(&self, share: Option<Secret>) -> Result<SealStatus, Error> {
+        self.ceremony.submit(share)
+    }
+
+    fn seal(&self) -> Result<(), Error> {
+        self.ceremony.seal()?;
+        if let Some(connections) = self.connections.get() {
+            connections.close_connections();
+        }
+        Ok(())
+    }
+}
+
+/// Makes the guarded memory of this process, locked unless the configuration or the mode lets it be otherwise.
+pub(crate) fn guarded_memory(config: &Config, role: &str) -> Result<(), Fatal> {
+    let require_lock = config.hardening == hardening::lockdown::Mode::Enforce && !config.disable_mlock;
+    let policy = arena::Policy { require_lock, ..arena::Policy::default() };
+    let report = arena::initialise(policy).map_err(|error| Fatal::Part(format!("guarded memory: {error}")))?;
+    log::locks(role, &report);
+    Ok(())
+}
+
+/// Opens the storage and builds everything above it. The barrier is sealed.
+pub(crate) fn build(config: &Config, hsm: Option<Arc<HsmSeal>>, root_token: Option<Secret>) -> Result<Parts, Fatal> {
+    let storage = storage::open(config.storage.kind, config.storage.path.as_deref(), Options::default())
+        .map_err(|error| Fatal::Part(error.to_string()))?;
+    let seal = hsm.clone().map(|hsm| hsm as Arc<dyn Seal>);
+    let barrier = Arc::new(Barrier::new(SealWrap::new(Arc::clone(&storage), seal)));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let rng: Arc<dyn Rng> = Arc::new(SystemRng);
+    let settings = Settings {
+        default_lease_ttl: config.default_lease_ttl,
+        max_lease_ttl: config.max_lease_ttl,
+        audit: config.audits.iter().map(declared).collect(),
+        ..Settings::default()
+    };
+    let registry = Arc::new(Registry::new(Arc::clone(&clock), Arc::clone(&rng), settings));
+    let protection = hsm.map_or(Protection::Shamir, Protection::Hsm);
+    let setting = Setting { storage: config.storage.name(), cluster_name: config.cluster_name.clone(), root_token };
+    let ceremony =
+        Ceremony::new(Arc::clone(&barrier), Arc::clone(&registry), protection, Arc::clone(&clock), Arc::clone(&rng), setting);
+    let ceremony = Arc::new(ceremony.map_err(|error| match error {
+        Error::Internal(incident) => Fatal::Part(incident.cause),
+        other => Fatal::Part(other.to_string()),
+    })?);
+    let control = Arc::new(Control { ceremony: Arc::clone(&ceremony), connections: OnceLock::new() });
+    let store: Arc<dyn Store<Secret>> = Arc::clone(&barrier) as Arc<dyn Store<Secret>>;
+    let keyring = Arc::new(Keyring(barrier));
+    let catalog = Arc::new_cyclic(|catalog| {
+        let core = system::Core {
+            registry: Arc::clone(&registry),
+            control: Arc::clone(&control) as Arc<dyn SealControl>,
+            keyring,
+            store: Arc::clone(&store),
+            catalog: catalog.clone(),
+            product_version: crate::VERSION,
+        };
+        let mut engines = system::engines(&core);
+        engines.extend([engines::kv::v1(), engines::kv::v2()]);
+        Catalog::new(engines)
+    });
+    let pipeline = Arc::new(Pipeline {
+        registry: Arc::clone(&registry),
+        catalog,
+        store: Arc::clone(&store),
+        clock: Arc::clone(&clock),
+        rng,
+    });
+    Ok(Parts { storage, store, registry, ceremony, control, pipeline, clock })
+}
+
+/// The barrier's keyring, as `sys/` sees it.
+struct Keyring(Arc<Barrier<SealWrap<Arc<Storage>>>>);
+
+impl system::Keyring for Keyring {
+    fn status(&self) -> Result<system::KeyStatus, Error> {
+        let terms = self.0.terms()?;
+        let newest = terms.last().ok_or_else(|| Error::internal("the keyring is empty"))?;
+        Ok(system::KeyStatus { term: newest.term, installed: newest.installed, encryptions: newest.encryptions })
+    }
+
+    fn rotate(&self, now: framework::Timestamp) -> Result<(), Error> {
+        self.0.rotate(now).map(drop)
+    }
+}
+
+fn declared(audit: &config::Audit) -> DeclaredDevice {
+    DeclaredDevice {
+        path: audit.path.clone(),
+        kind: audit.kind.clone(),
+        description: audit.description.clone(),
+        options: audit.options.clone(),
+    }
+}

@@ -1,0 +1,171 @@
+//! Reading the files.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use framework::hcl::{self, ParseError, Reader};
+use hardening::lockdown::Mode;
+
+use super::stanzas;
+use super::{Config, ConfigError, Seal};
+
+/// Vault's defaults.
+const LEASE_TTL: Duration = Duration::from_secs(768 * 3600);
+const MAX_REQUEST_SIZE: usize = 32 << 20;
+const MAX_REQUEST_DURATION: Duration = Duration::from_secs(90);
+
+/// Top-level keys that Vault and OpenBao take and that mean nothing here.
+const MEANINGLESS: &[&str] = &[
+    "api_addr_template", "cache_size", "cluster_addr", "disable_cache", "disable_clustering", "disable_printable_check",
+    "disable_sealwrap_warning", "detect_deadlocks", "enable_response_header_hostname", "enable_response_header_raft_node_id",
+    "imprecise_lease_role_tracking", "introspection_endpoint", "log_file", "log_requests_level", "log_rotate_bytes",
+    "log_rotate_duration", "log_rotate_max_files", "pid_file", "plugin_directory", "plugin_file_permissions", "plugin_file_uid",
+    "telemetry", "ui",
+];
+
+/// Reads the files in order. A stanza may stand in one of them only.
+pub(crate) fn load(files: &[PathBuf]) -> Result<Config, ConfigError> {
+    if files.is_empty() {
+        return Err(ConfigError("no configuration: give -config=FILE, or -dev for a server in memory".to_owned()));
+    }
+    let mut parts = Parts::default();
+    for file in files {
+        read_file(file, &mut parts)?;
+    }
+    parts.finish()
+}
+
+/// What the files said so far.
+#[derive(Default)]
+pub(super) struct Parts {
+    pub(super) storage: Option<super::Storage>,
+    pub(super) listeners: Vec<server::Listener>,
+    pub(super) seal: Option<Seal>,
+    pub(super) audits: Vec<super::Audit>,
+    hardening: Option<Mode>,
+    api_addr: Option<String>,
+    cluster_name: Option<String>,
+    log_level: Option<tracing::Level>,
+    log_json: Option<bool>,
+    default_lease_ttl: Option<Duration>,
+    max_lease_ttl: Option<Duration>,
+    max_request_size: Option<usize>,
+    max_request_duration: Option<Duration>,
+    disable_mlock: Option<bool>,
+    pub(super) warnings: Vec<String>,
+}
+
+fn read_file(file: &Path, parts: &mut Parts) -> Result<(), ConfigError> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| ConfigError(format!("{name}: {error}")))?;
+    let at = |error: ParseError| ConfigError(format!("{name}:{}:{}: {}", error.at.line, error.at.column, error.message));
+    let body = hcl::parse(&text).map_err(at)?;
+    let mut reader = body.reader("the configuration");
+    stanzas::read(&mut reader, parts).map_err(at)?;
+    settings(&mut reader, parts).map_err(at)?;
+    for (key, place) in reader.ignore(MEANINGLESS) {
+        parts.warnings.push(format!("{name}:{}: `{key}` has no effect on this server", place.line));
+    }
+    reader.finish().map_err(at)
+}
+
+fn settings(reader: &mut Reader<'_>, parts: &mut Parts) -> Result<(), ParseError> {
+    if let Some(address) = reader.string("api_addr")? {
+        parts.api_addr = Some(address.to_owned());
+    }
+    if let Some(name) = reader.string("cluster_name")? {
+        parts.cluster_name = Some(name.to_owned());
+    }
+    if let Some(level) = reader.string("log_level")? {
+        parts.log_level = Some(match level {
+            "trace" => tracing::Level::TRACE,
+            "debug" => tracing::Level::DEBUG,
+            "info" => tracing::Level::INFO,
+            "warn" | "warning" => tracing::Level::WARN,
+            "error" | "err" => tracing::Level::ERROR,
+            _ => return Err(reader.error("log_level", "log_level must be trace, debug, info, warn or error")),
+        });
+    }
+    if let Some(format) = reader.string("log_format")? {
+        parts.log_json = Some(match format {
+            "json" => true,
+            "standard" | "" => false,
+            _ => return Err(reader.error("log_format", "log_format must be standard or json")),
+        });
+    }
+    parts.default_lease_ttl = reader.duration("default_lease_ttl")?.or(parts.default_lease_ttl);
+    parts.max_lease_ttl = reader.duration("max_lease_ttl")?.or(parts.max_lease_ttl);
+    parts.max_request_duration = reader.duration("default_max_request_duration")?.or(parts.max_request_duration);
+    if let Some(size) = reader.integer("max_request_size")? {
+        let size = usize::try_from(size).ok().filter(|&size| size >= 1024);
+        parts.max_request_size =
+            Some(size.ok_or_else(|| reader.error("max_request_size", "max_request_size must be at least 1024 bytes"))?);
+    }
+    parts.disable_mlock = reader.boolean("disable_mlock")?.or(parts.disable_mlock);
+    for refused in ["raw_storage_endpoint", "disable_sealwrap", "enable_multiseal"] {
+        if reader.boolean(refused)? == Some(true) {
+            return Err(reader.error(refused, format!("{refused} = true is not supported by this version")));
+        }
+    }
+    if let Some(block) = one(reader, "hardening", 0)? {
+        let mut inner = block.reader("hardening");
+        parts.hardening = Some(match inner.string("mode")? {
+            Some("enforce") | None => Mode::Enforce,
+            Some("report") => Mode::Report,
+            Some(_) => return Err(inner.error("mode", "mode must be \"enforce\" or \"report\"")),
+        });
+        inner.finish()?;
+    }
+    Ok(())
+}
+
+/// The block of a kind that may stand once.
+pub(super) fn one<'b>(
+    reader: &mut Reader<'b>,
+    kind: &str,
+    labels: usize,
+) -> Result<Option<hcl::Block<'b>>, ParseError> {
+    let mut blocks = reader.blocks(kind, labels)?.into_iter();
+    let first = blocks.next();
+    match blocks.next() {
+        Some(second) => Err(ParseError { at: second.at, message: format!("a second {kind} stanza: there can be only one") }),
+        None => Ok(first),
+    }
+}
+
+impl Parts {
+    fn finish(self) -> Result<Config, ConfigError> {
+        let storage = self.storage.ok_or_else(|| {
+            ConfigError("no storage stanza: write for example storage \"sled\" { path = \"/var/lib/holdfast\" }".to_owned())
+        })?;
+        if self.listeners.is_empty() {
+            return Err(ConfigError(
+                "no listener stanza: write for example listener \"tcp\" { address = \"127.0.0.1:8200\" \
+                 tls_cert_file = \"…\" tls_key_file = \"…\" }"
+                    .to_owned(),
+            ));
+        }
+        let default_lease_ttl = self.default_lease_ttl.unwrap_or(LEASE_TTL);
+        let max_lease_ttl = self.max_lease_ttl.unwrap_or(LEASE_TTL.max(default_lease_ttl));
+        if default_lease_ttl > max_lease_ttl {
+            return Err(ConfigError("default_lease_ttl is longer than max_lease_ttl".to_owned()));
+        }
+        Ok(Config {
+            storage,
+            listeners: self.listeners,
+            seal: self.seal.unwrap_or(Seal::Shamir),
+            audits: self.audits,
+            api_addr: self.api_addr.unwrap_or_default(),
+            cluster_name: self.cluster_name.unwrap_or_default(),
+            log_level: self.log_level.unwrap_or(tracing::Level::INFO),
+            log_json: self.log_json.unwrap_or(false),
+            default_lease_ttl,
+            max_lease_ttl,
+            max_request_size: self.max_request_size.unwrap_or(MAX_REQUEST_SIZE),
+            max_request_duration: self.max_request_duration.unwrap_or(MAX_REQUEST_DURATION),
+            disable_mlock: self.disable_mlock.unwrap_or(false),
+            hardening: self.hardening.unwrap_or(Mode::Enforce),
+            warnings: self.warnings,
+        })
+    }
+}

@@ -1,0 +1,207 @@
+//! The labelled stanzas: storage, listener, seal, audit.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use framework::hcl::{Block, ParseError, Reader};
+use pkcs11_seal::TokenChoice;
+
+use super::pin::PinSource;
+use super::read::{Parts, one};
+use server::{ClientCertificates, Listener, Tls, TlsVersion};
+
+use super::{Audit, Hsm, Seal, Storage};
+
+pub(super) fn read(reader: &mut Reader<'_>, parts: &mut Parts) -> Result<(), ParseError> {
+    if let Some(block) = one(reader, "storage", 1)? {
+        let storage = storage(&block)?;
+        if parts.storage.replace(storage).is_some() {
+            return Err(ParseError { at: block.at, message: "a second storage stanza: there can be only one".to_owned() });
+        }
+    }
+    for block in reader.blocks("listener", 1)? {
+        parts.listeners.push(listener(&block, &mut parts.warnings)?);
+    }
+    if let Some(block) = one(reader, "seal", 1)? {
+        let seal = seal(&block, &mut parts.warnings)?;
+        if parts.seal.replace(seal).is_some() {
+            return Err(ParseError { at: block.at, message: "a second seal stanza: there can be only one".to_owned() });
+        }
+    }
+    for block in reader.blocks("audit", 2)? {
+        parts.audits.push(audit(&block)?);
+    }
+    Ok(())
+}
+
+fn storage(block: &Block<'_>) -> Result<Storage, ParseError> {
+    let mut reader = block.reader("storage");
+    let kind = match block.label() {
+        "sled" => storage::Kind::Sled,
+        "redb" => storage::Kind::Redb,
+        "memory" | "inmem" => storage::Kind::Memory,
+        other => {
+            let message = format!("unknown storage \"{other}\": take \"sled\", \"redb\" or \"memory\"");
+            return Err(ParseError { at: block.at, message });
+        }
+    };
+    let path = reader.string("path")?.map(PathBuf::from);
+    let path = match (kind, path) {
+        (storage::Kind::Memory, Some(_)) => return Err(reader.error("path", "memory storage has no path")),
+        (storage::Kind::Memory, None) => None,
+        (_, Some(path)) if path.is_absolute() => Some(path),
+        (_, Some(_)) => return Err(reader.error("path", "path must be absolute")),
+        (_, None) => return Err(reader.error("path", "path is missing: the data directory")),
+    };
+    reader.finish()?;
+    Ok(Storage { kind, path })
+}
+
+/// Keys of a listener that Vault and OpenBao take and that mean nothing here.
+const LISTENER_MEANINGLESS: &[&str] = &["cluster_address", "http_idle_timeout", "http_read_timeout", "http_read_header_timeout", "http_write_timeout"];
+
+fn listener(block: &Block<'_>, warnings: &mut Vec<String>) -> Result<Listener, ParseError> {
+    if block.label() != "tcp" {
+        return Err(ParseError { at: block.at, message: format!("unknown listener \"{}\": take \"tcp\"", block.label()) });
+    }
+    let mut reader = block.reader("listener");
+    let address = reader.string("address")?.unwrap_or("127.0.0.1:8200");
+    let address: SocketAddr = address
+        .parse()
+        .map_err(|_| reader.error("address", "address must be an IP address and a port, such as 127.0.0.1:8200 or [::1]:8200"))?;
+    let disabled = reader.boolean("tls_disable")?.unwrap_or(false);
+    let certificate = reader.string("tls_cert_file")?.map(PathBuf::from);
+    let key = reader.string("tls_key_file")?.map(PathBuf::from);
+    let client_ca_file = reader.string("tls_client_ca_file")?.map(PathBuf::from);
+    let oldest = match reader.string("tls_min_version")? {
+        None | Some("tls12") => TlsVersion::V12,
+        Some("tls13") => TlsVersion::V13,
+        Some(_) => return Err(reader.error("tls_min_version", "tls_min_version must be \"tls12\" or \"tls13\"")),
+    };
+    let clients = match (reader.boolean("tls_require_and_verify_client_cert")?, client_ca_file) {
+        (Some(true), Some(authorities)) => ClientCertificates::Required(authorities),
+        (Some(true), None) => {
+            let message = "tls_require_and_verify_client_cert needs tls_client_ca_file";
+            return Err(reader.error("tls_require_and_verify_client_cert", message));
+        }
+        (_, Some(_)) => {
+            let message = "tls_client_ca_file needs tls_require_and_verify_client_cert = true";
+            return Err(reader.error("tls_client_ca_file", message));
+        }
+        (_, None) if reader.boolean("tls_disable_client_certs")? == Some(true) => ClientCertificates::Ignored,
+        (_, None) => ClientCertificates::Requested,
+    };
+    let tls = match (disabled, certificate, key) {
+        (true, None, None) if address.ip().is_loopback() => None,
+        (true, None, None) => return Err(reader.error("tls_disable", "tls_disable = true is allowed on a loopback address only")),
+        (true, ..) => return Err(reader.error("tls_disable", "tls_disable = true contradicts tls_cert_file and tls_key_file")),
+        (false, Some(certificate), Some(key)) => Some(Tls { certificate, key, oldest, clients }),
+        (false, ..) => return Err(reader.error("tls_cert_file", "tls_cert_file and tls_key_file are both needed")),
+    };
+    for (key, at) in reader.ignore(LISTENER_MEANINGLESS) {
+        warnings.push(format!("line {}: `{key}` of the listener has no effect on this server", at.line));
+    }
+    reader.finish()?;
+    Ok(Listener { address, tls })
+}
+
+fn seal(block: &Block<'_>, warnings: &mut Vec<String>) -> Result<Seal, ParseError> {
+    match block.label() {
+        "shamir" => {
+            block.reader("seal").finish()?;
+            Ok(Seal::Shamir)
+        }
+        "pkcs11" => pkcs11(block, warnings).map(|hsm| Seal::Pkcs11(Box::new(hsm))),
+        other => {
+            let message = format!("unknown seal \"{other}\": take \"pkcs11\" or \"shamir\"");
+            Err(ParseError { at: block.at, message })
+        }
+    }
+}
+
+/// A value of the stanza, or of Vault's environment variable for it, which comes first.
+fn setting(reader: &mut Reader<'_>, key: &str, variable: &str) -> Result<Option<String>, ParseError> {
+    let written = reader.text(key)?.map(str::to_owned);
+    Ok(std::env::var(variable).ok().filter(|value| !value.is_empty()).or(written))
+}
+
+fn pkcs11(block: &Block<'_>, warnings: &mut Vec<String>) -> Result<Hsm, ParseError> {
+    let mut reader = block.reader("seal");
+    let missing = |reader: &Reader<'_>, key: &str| reader.error(key, format!("{key} is missing"));
+    let library = setting(&mut reader, "lib", "VAULT_HSM_LIB")?.ok_or_else(|| missing(&reader, "lib"))?;
+    let slot = setting(&mut reader, "slot", "VAULT_HSM_SLOT")?;
+    let label = setting(&mut reader, "token_label", "VAULT_HSM_TOKEN_LABEL")?;
+    let token = match (label, slot) {
+        (Some(label), _) => TokenChoice::Label(label),
+        (None, Some(slot)) => {
+            TokenChoice::Slot(slot.parse().map_err(|_| reader.error("slot", "slot must be a decimal number"))?)
+        }
+        (None, None) => return Err(reader.error("token_label", "token_label is missing: the label of the HSM's token")),
+    };
+    let pin = setting(&mut reader, "pin", "VAULT_HSM_PIN")?.map(hardening::Secret::from);
+    let pin = pin.ok_or_else(|| {
+        reader.error("pin", "pin is missing: \"file:///path\", \"env://NAME\", \"credential://NAME\", or the PIN itself")
+    })?;
+    let pin = PinSource::parse(std::str::from_utf8(pin.expose()).unwrap_or_default());
+    let key_label = setting(&mut reader, "key_label", "VAULT_HSM_KEY_LABEL")?.ok_or_else(|| missing(&reader, "key_label"))?;
+    let key_id = match setting(&mut reader, "key_id", "VAULT_HSM_KEY_ID")? {
+        None => None,
+        Some(hex) => Some(parse_hex(&hex).ok_or_else(|| reader.error("key_id", "key_id must be hexadecimal"))?),
+    };
+    if let Some(mechanism) = setting(&mut reader, "mechanism", "VAULT_HSM_MECHANISM")?
+        && !matches!(mechanism.as_str(), "0x1087" | "4231" | "CKM_AES_GCM")
+    {
+        return Err(reader.error("mechanism", "mechanism must be 0x1087 (CKM_AES_GCM)"));
+    }
+    if reader.boolean("generate_key")? == Some(true) {
+        let message = "generate_key = true is not supported: make the seal key once with `holdfast hsm init`";
+        return Err(reader.error("generate_key", message));
+    }
+    if reader.boolean("disabled")? == Some(true) {
+        return Err(reader.error("disabled", "disabled = true is not supported: seal migration is not part of this version"));
+    }
+    if reader.text("hmac_key_label")?.is_some() || reader.text("hmac_mechanism")?.is_some() {
+        warnings.push("seal \"pkcs11\": hmac_key_label has no effect: AES-GCM authenticates by itself".to_owned());
+    }
+    if reader.boolean("force_rw_session")? == Some(false) {
+        warnings.push("seal \"pkcs11\": force_rw_session = false has no effect: sessions are always read-write".to_owned());
+    }
+    let network = reader.boolean("network")?.unwrap_or(false);
+    let paths = reader.strings("paths")?.unwrap_or_default().into_iter().map(PathBuf::from).collect();
+    reader.finish()?;
+    Ok(Hsm { library: library.into(), token, key_label, key_id, pin, network, paths })
+}
+
+fn parse_hex(text: &str) -> Option<Vec<u8>> {
+    let text = text.strip_prefix("0x").unwrap_or(text);
+    let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
+    digits.chunks(2).map(|pair| if let [high, low] = pair { Some(high * 16 + low) } else { None }).collect()
+}
+
+fn audit(block: &Block<'_>) -> Result<Audit, ParseError> {
+    let [kind, path] = block.labels.as_slice() else {
+        return Err(ParseError { at: block.at, message: "write audit \"file\" \"name\" { … }".to_owned() });
+    };
+    let mut reader = block.reader("audit");
+    let mut options = std::collections::BTreeMap::new();
+    // Vault's devices have their settings in an `options` block, ours may stand beside it.
+    for key in AUDIT_OPTIONS {
+        if let Some(value) = reader.text(key)? {
+            options.insert((if *key == "path" { "file_path" } else { key }).to_owned(), value.to_owned());
+        }
+    }
+    for inner in reader.blocks("options", 0)? {
+        let mut inner = inner.reader("options");
+        for key in AUDIT_OPTIONS {
+            if let Some(value) = inner.text(key)? {
+                options.insert((*key).to_owned(), value.to_owned());
+            }
+        }
+        inner.finish()?;
+    }
+    let description = reader.string("description")?.unwrap_or_default().to_owned();
+    reader.finish()?;
+    Ok(Audit { kind: kind.to_string(), path: format!("{path}/"), description, options })
+}
+
+const AUDIT_OPTIONS: &[&str] = &["path", "file_path", "mode", "prefix", "log_raw", "hmac_accessor", "elide_list_responses", "format"];

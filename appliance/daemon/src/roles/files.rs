@@ -1,0 +1,67 @@
+//! Which files each role may touch. The monitor's are a superset: its children inherit its locks.
+
+use std::path::{Path, PathBuf};
+
+use hardening::lockdown::Files;
+
+use crate::arguments::ServerOptions;
+use crate::config::{Config, Seal};
+
+/// The server: configuration and certificates to read, data and audit log to write. Never the HSM's.
+pub(crate) fn server(options: &ServerOptions, config: &Config) -> Files {
+    let mut files = Files { read_only: options.config.clone(), ..Files::default() };
+    for tls in config.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
+        // A renewed certificate often replaces the file, so its folder is what must stay readable.
+        files.read_only.extend([folder(&tls.certificate), folder(&tls.key)]);
+        if let server::ClientCertificates::Required(authorities) = &tls.clients {
+            files.read_only.push(folder(authorities));
+        }
+    }
+    files.read_write.extend(config.storage.path.clone());
+    files.read_write.extend(config.audit_folders());
+    files
+}
+
+/// The hsm: the library's own files, the PIN file.
+pub(crate) fn hsm(options: &ServerOptions, config: &Config) -> Files {
+    let mut files = Files { read_only: options.config.clone(), ..Files::default() };
+    if let Seal::Pkcs11(hsm) = &config.seal {
+        files.read_only.push(folder(&hsm.library));
+        files.read_only.extend(hsm.pin.file());
+        files.read_write.extend(hsm.paths.iter().cloned());
+        files.read_write.extend(softhsm_folders());
+        files.read_only.extend(softhsm_config());
+    }
+    files
+}
+
+/// The monitor: its own program, and whatever its children need.
+pub(crate) fn monitor(options: &ServerOptions, config: &Config, program: &Path) -> Files {
+    let (server, hsm) = (server(options, config), hsm(options, config));
+    Files {
+        read_only: [server.read_only, hsm.read_only].concat(),
+        read_write: [server.read_write, hsm.read_write].concat(),
+        execute: vec![program.to_owned()],
+    }
+}
+
+/// A path's folder; a bare name lies in the current one.
+fn folder(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// SoftHSM's configuration file.
+fn softhsm_config() -> Option<PathBuf> {
+    let named = std::env::var_os("SOFTHSM2_CONF").map(PathBuf::from);
+    named.or_else(|| Some(PathBuf::from("/etc/softhsm/softhsm2.conf"))).filter(|path| path.exists())
+}
+
+/// Where SoftHSM keeps its tokens: other modules name such folders in the seal stanza's `paths`.
+fn softhsm_folders() -> Option<PathBuf> {
+    let text = std::fs::read_to_string(softhsm_config()?).ok()?;
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("directories.tokendir"))?;
+    line.trim().strip_prefix('=').map(|path| PathBuf::from(path.trim()))
+}

@@ -1,0 +1,43 @@
+//! The hsm process: loads the PKCS#11 module, logs in, and answers the server's questions. The PIN is here and nowhere else.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use hardening::lockdown::{Lockdown, Role};
+use hardening::process;
+
+use super::{Doing, Fatal, files};
+use crate::arguments::ServerOptions;
+use crate::config::{self, Hsm, Seal};
+use crate::log;
+
+/// Sessions that answer questions. SoftHSM gains nothing beyond a few; a network HSM is asked in parallel.
+const WORKERS: usize = 4;
+
+pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
+    let socket = process::control_socket().doing("taking over the socket from the monitor")?;
+    process::die_with_parent(&socket).doing("tying the process to the monitor")?;
+    let config = config::load(&options.config)?;
+    log::start(config.log_level, config.log_json);
+    let Seal::Pkcs11(hsm) = &config.seal else { return Err(Fatal::Part("no HSM is configured".to_owned())) };
+
+    let mut lockdown = Lockdown::new(config.hardening, Role::Hsm);
+    lockdown.hsm_network = hsm.network;
+    lockdown.files = files::hsm(options, &config);
+    log::locks("hsm", &lockdown.early()?);
+    crate::compose::guarded_memory(&config, "hsm")?;
+    log::locks("hsm", &lockdown.seal_files()?);
+    // Loads the module and makes its threads; if the token cannot be used now, it is tried again, or the reason is answered.
+    let token = Arc::new(pkcs11_seal::Hsm::start(module(hsm)?));
+    log::locks("hsm", &lockdown.seal_syscalls()?);
+    pkcs11_seal::serve(&token, socket, WORKERS).doing("answering the server")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the module is opened with.
+pub(crate) fn module(hsm: &Hsm) -> Result<pkcs11_seal::Config, Fatal> {
+    let pin = hsm.pin.resolve()?;
+    let mut config = pkcs11_seal::Config::new(&hsm.library, hsm.token.clone(), pin, hsm.key_label.clone());
+    config.key_id.clone_from(&hsm.key_id);
+    Ok(config)
+}

@@ -1,0 +1,201 @@
+//! The server process: HTTP, pipeline, barrier, storage. It holds the keyring and never loads a vendor's library.
+
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use ceremony::Trouble;
+use framework::SealControl;
+use hardening::lockdown::{Lockdown, Mode, Role};
+use hardening::process;
+use pipeline::Workers;
+use seals::HsmSeal;
+use server::{Corridor, Limits, Server};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Doing, Fatal, files, monitor};
+use crate::arguments::ServerOptions;
+use crate::compose::{self, Parts};
+use crate::config::{self, Seal};
+use crate::{dev, log};
+
+/// Handlers wait for the disk, so there are more threads than cores; group commit lives on waiting writers.
+const WORKERS: usize = 24;
+/// Requests that may wait for a worker.
+const WAITING: usize = 4096;
+/// Threads that speak TLS and HTTP.
+const NETWORK_THREADS: usize = 2;
+/// The HSM process is looked after this often: one that does not answer is killed, and started again by the monitor.
+const HSM_WATCH: Duration = Duration::from_millis(500);
+/// Expired tokens are removed this often, at most this many at a time.
+const SWEEP: (Duration, usize) = (Duration::from_secs(1), 500);
+
+pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
+    let control = process::control_socket().doing("taking over the socket from the monitor")?;
+    process::die_with_parent(&control).doing("tying the process to the monitor")?;
+    let config = match &options.dev {
+        Some(dev) => dev::config(dev),
+        None => {
+            let mut config = config::load(&options.config)?;
+            config.forget_pin();
+            config
+        }
+    };
+    log::start(config.log_level, config.log_json);
+
+    // Locks that bind this thread and those it makes come before any other thread.
+    let mut lockdown = Lockdown::new(config.hardening, Role::Server);
+    lockdown.files = files::server(options, &config);
+    lockdown.tcp_bind = Some(config.listeners.iter().map(|listener| listener.address.port()).collect());
+    lockdown.tcp_connect = Some(Vec::new());
+    let mut locks = lockdown.early()?;
+    compose::guarded_memory(&config, "server")?;
+    locks.append(lockdown.seal_files()?);
+
+    let hsm = match &config.seal {
+        Seal::Pkcs11(hsm) => Some(Arc::new(HsmSeal::new(&hsm.key_label, seals::Limits::default()))),
+        Seal::Shamir => None,
+    };
+    let root_token = options.dev.as_ref().map(dev::root_token);
+    let parts = compose::build(&config, hsm.clone(), root_token)?;
+    parts.registry.check_declared_audit().map_err(|error| Fatal::Part(error.to_string()))?;
+    let workers = Arc::new(Workers::start(Arc::clone(&parts.pipeline), WORKERS, WAITING).doing("starting the workers")?);
+    let limits =
+        Limits { body: config.max_request_size, request: config.max_request_duration, ..Limits::default() };
+    let server = Server::bind(&config.listeners, limits, Arc::clone(&workers) as Arc<dyn Corridor>, Arc::clone(&parts.clock))
+        .map_err(|error| Fatal::Part(error.to_string()))?;
+    let _ = parts.control.connections.set(server.handle());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(NETWORK_THREADS)
+        .thread_name("network")
+        .enable_all()
+        .build()
+        .doing("starting the network threads")?;
+
+    // All threads but short-lived ones exist now: from here on a forbidden system call kills the process.
+    locks.append(lockdown.seal_syscalls()?);
+    log::locks("server", &locks);
+    if config.hardening == Mode::Report && !locks.complete() {
+        tracing::warn!("not everything could be locked; the lines above say what");
+    }
+    for (address, listener) in server.addresses().iter().zip(&config.listeners) {
+        tracing::info!(%address, tls = listener.tls.is_some(), storage = config.storage.name(), "listening");
+    }
+    if let Some(hsm) = hsm {
+        connect_hsm(control, hsm, &parts)?;
+    }
+    if let Some(dev) = &options.dev {
+        dev::prepare(dev, &parts, server.addresses()).map_err(|error| Fatal::Part(error.to_string()))?;
+    }
+    sweep(&parts)?;
+    let handle = server.handle();
+    let served = runtime.block_on(async {
+        let stop = stop_signal(handle, Arc::clone(&parts.registry))?;
+        server.serve(stop).await
+    });
+    served.doing("serving")?;
+    workers.stop();
+    let _ = parts.control.seal();
+    parts.storage.close();
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ready when the process is asked to end. SIGHUP reloads certificates and opens audit files anew meanwhile.
+fn stop_signal(handle: server::Handle, registry: Arc<registry::Registry>) -> std::io::Result<impl Future<Output = ()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => return,
+                _ = hangup.recv() => {
+                    match handle.reload_certificates() {
+                        Ok(()) => tracing::info!("certificates reloaded"),
+                        Err(error) => tracing::error!("certificates stay as they are: {error}"),
+                    }
+                    registry.reopen_audit();
+                }
+            }
+        }
+    })
+}
+
+/// Takes new sockets to the hsm process as the monitor hands them over, and unseals as soon as the HSM lets it.
+fn connect_hsm(control: UnixStream, hsm: Arc<HsmSeal>, parts: &Parts) -> Result<(), Fatal> {
+    let to_monitor = control.try_clone().doing("sharing the monitor's socket")?;
+    let watched = Arc::clone(&hsm);
+    spawn("hsm-watch", move || {
+        loop {
+            thread::sleep(HSM_WATCH);
+            if watched.state().stalled {
+                watched.detach("the hsm process did not answer and is being restarted");
+                let _ = std::io::Write::write_all(&mut &to_monitor, &[monitor::HSM_HANGS]);
+            }
+        }
+    })?;
+    let seal = Arc::clone(&hsm);
+    spawn("hsm-sockets", move || {
+        let mut word = [0; monitor::NEW_HSM.len()];
+        while let Ok((length, descriptor)) = process::receive_descriptor(&control, &mut word) {
+            let attached = match descriptor {
+                Some(descriptor) => seal.attach(UnixStream::from(descriptor)),
+                None if length == 0 => return,
+                None => Ok(()),
+            };
+            if let Err(error) = attached {
+                tracing::error!("{error:?}");
+            }
+        }
+    })?;
+    let ceremony = Arc::clone(&parts.ceremony);
+    spawn("auto-unseal", move || auto_unseal(&*ceremony))
+}
+
+/// Asks the HSM until it has unsealed the server. Says each reason once.
+fn auto_unseal(ceremony: &ceremony::Ceremony<Arc<storage::Storage>>) {
+    let mut pause = Duration::from_millis(100);
+    let mut said = String::new();
+    loop {
+        let message = match ceremony.unseal_by_hsm() {
+            Ok(()) => {
+                tracing::info!("unsealed by the HSM");
+                return;
+            }
+            Err(Trouble::Uninitialized) => return,
+            Err(Trouble::Transient(error)) => format!("cannot unseal yet, trying again: {error}"),
+            Err(Trouble::Operator(_)) => format!("cannot unseal: {}", ceremony.status().trouble.unwrap_or_default()),
+        };
+        if message != said {
+            tracing::error!("{message}");
+            said = message;
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Fatal> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop).doing("starting a thread")
+}
+
+/// Removes expired tokens and the records of removed mounts, from time to time.
+fn sweep(parts: &Parts) -> Result<(), Fatal> {
+    let (registry, store, clock) = (Arc::clone(&parts.registry), Arc::clone(&parts.store), Arc::clone(&parts.clock));
+    let (every, at_most) = SWEEP;
+    spawn("sweep", move || {
+        loop {
+            thread::sleep(every);
+            let swept = registry.sweep(&*store, clock.now(), at_most).and_then(|_| registry.finish_removals(&*store));
+            if let Err(error) = swept
+                && !matches!(error, framework::Error::Sealed)
+            {
+                tracing::error!("removing what has expired: {error:?}");
+            }
+        }
+    })
+}

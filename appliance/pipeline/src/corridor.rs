@@ -1,0 +1,308 @@
+//! The corridor: every request walks it from top to bottom, whoever sent it and wherever it goes.
+//!
+//! ```text
+//! locate ─ identify ─ authorize ─ Permit::admit ─ Route::call ─ commit ─ settle
+//!                                 (audit: request)                       (audit: response)
+//! ```
+//! There is no early way out before `admit`: an unknown path, a bad token and a malformed body are refused there, and
+//! recorded like everything else.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use framework::audit::Exempt;
+use framework::{
+    Ask, AuditSink, Caller, Catalog, Clock, Context, Error, Input, Map, MountId, MountInfo, Operation, Origin, Output, Permit,
+    Prefix, Rng, Route, Secret, Store, Timestamp, Transaction, Unrecorded,
+};
+use registry::{Mount, Registry};
+
+use crate::authorize::{Question, authorize};
+use crate::{Answer, Request, Shape, help};
+
+/// How often a handler runs again because others changed what it had read.
+const ATTEMPTS: usize = 64;
+
+/// The corridor and what stands along it.
+pub struct Pipeline {
+    /// Mounts, policies, tokens, audit devices.
+    pub registry: Arc<Registry>,
+    /// The engines.
+    pub catalog: Arc<Catalog>,
+    /// The barrier.
+    pub store: Arc<dyn Store<Secret>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Random bytes.
+    pub rng: Arc<dyn Rng>,
+}
+
+/// Where a request goes.
+struct Place<'p> {
+    mount: Option<Arc<Mount>>,
+    /// The route, or why there is none.
+    route: Result<&'p Route, Error>,
+    /// Parts of the path, by the names in the route's pattern.
+    parts: Vec<(&'static str, String)>,
+    /// Prefixes of the mount's records that the seal wraps.
+    seal_wrapped: &'static [&'static str],
+    /// The answer is documentation.
+    help: Option<String>,
+}
+
+/// What stays the same however often a handler has to run.
+struct Scene<'a> {
+    mount: &'a MountInfo,
+    folder: &'a Prefix,
+    id: MountId,
+    seal_wrapped: &'static [&'static str],
+    caller: &'a Caller,
+    origin: &'a Origin,
+    path: &'a str,
+    /// The token's text, for the token mount alone.
+    token: Option<&'a Secret>,
+    /// The token's uses are limited, so this request counts.
+    limited: bool,
+    now: Timestamp,
+}
+
+impl Pipeline {
+    /// Carries out one request. Never panics: a handler's panic becomes an incident.
+    pub fn handle(&self, request: Request) -> Answer {
+        let request_id = request.origin.request_id.clone();
+        catch_unwind(AssertUnwindSafe(|| self.walk(request))).unwrap_or_else(|_| Answer {
+            request_id,
+            mount_type: String::new(),
+            shape: Shape::Envelope,
+            result: Err(Error::internal("a handler panicked; what it said stands above in the log")),
+        })
+    }
+
+    fn walk(&self, request: Request) -> Answer {
+        let Request { operation, mut path, token, body, origin, help } = request;
+        let now = self.clock.now();
+        // A listing is of a folder, whether the client says so or not.
+        if operation == Operation::List && !path.ends_with('/') {
+            path.push('/');
+        }
+        let (data, malformed) = match body {
+            Ok(data) => (data, None),
+            Err(error) => (Map::new(), Some(error)),
+        };
+
+        // Where does it go? Whom does the token stand for?
+        let place = self.locate(operation, &path, help);
+        let identified = match &token {
+            Some(token) if !exempt(&place) => self.registry.identify(&*self.store, token, now),
+            _ => Ok(None),
+        };
+        let (identified, unidentified) = match identified {
+            Ok(identified) => (identified, None),
+            Err(error) => (None, Some(error)),
+        };
+        let known = identified.is_some();
+        let limited = identified.as_ref().is_some_and(|identified| identified.remaining_uses > 0);
+        let caller = identified.map_or_else(Arc::default, |identified| identified.caller);
+
+        let nowhere = MountInfo::nowhere();
+        let root = Prefix::root();
+        let scene = Scene {
+            mount: place.mount.as_ref().map_or(&nowhere, |mount| &mount.info),
+            folder: place.mount.as_ref().map_or(&root, |mount| &mount.folder),
+            id: place.mount.as_ref().map_or(MountId::default(), |mount| mount.id),
+            seal_wrapped: place.seal_wrapped,
+            caller: &caller,
+            origin: &origin,
+            path: &path,
+            token: token.as_ref().filter(|_| place.mount.as_ref().is_some_and(|mount| mount.info.kind == "token")),
+            limited,
+            now,
+        };
+        let input = Input { path: place.parts, body: data };
+        let route = place.route;
+
+        // May they? Whether a write creates or updates is for the engine to say; it is asked for callers with a token only.
+        let judged = match &route {
+            Ok(route) if known => self.with_context(&scene, |context| route.judged(context, &input)),
+            _ => Ok(operation),
+        };
+        let operation = *judged.as_ref().unwrap_or(&operation);
+        let clear = match &route {
+            Ok(route) => route.clear.as_slice(),
+            Err(_) => &[],
+        };
+        let ask = Ask {
+            origin: &origin,
+            caller: &caller,
+            token: token.as_ref(),
+            operation,
+            path: &path,
+            mount: place.mount.as_ref().map(|mount| &mount.info),
+            data: &input.body,
+            clear,
+        };
+        let verdict = authorize(
+            &self.registry,
+            &*self.store,
+            &ask,
+            Question {
+                known,
+                help: place.help.is_some(),
+                trouble: unidentified.or(judged.err()).or(malformed),
+                route: match &route {
+                    Ok(route) => Ok(route.access),
+                    Err(error) => Err(error),
+                },
+            },
+            now,
+        );
+        let audit: &dyn AuditSink = match &route {
+            Ok(route) if route.while_sealed => &Exempt,
+            _ => &*self.registry,
+        };
+        let outcome = match (Permit::admit(verdict, &ask, audit), route) {
+            (Err(refused), _) => refused,
+            (Ok(_), Err(error)) => Unrecorded::new(Err(error)),
+            (Ok(_), Ok(_)) if place.help.is_some() => Unrecorded::new(Ok(help::output(place.help.unwrap_or_default()))),
+            (Ok(permit), Ok(route)) => return self.conclude(route, &permit, &scene, &ask, audit, &input),
+        };
+        answer(&ask, Shape::Envelope, outcome.settle(&ask, audit))
+    }
+
+    /// Runs the handler, records its answer, and does what it left for the end.
+    fn conclude(
+        &self,
+        route: &Route,
+        permit: &Permit,
+        scene: &Scene<'_>,
+        ask: &Ask<'_>,
+        audit: &dyn AuditSink,
+        input: &Input,
+    ) -> Answer {
+        let settled = self.carry_out(route, permit, scene, input).settle(ask, audit);
+        let result = settled.and_then(|mut output| match output.finally.take() {
+            None => Ok(output),
+            Some(finally) => finally().map(|()| output),
+        });
+        let shape = if route.bare {
+            Shape::Bare
+        } else if route.merged {
+            Shape::Merged
+        } else {
+            Shape::Envelope
+        };
+        answer(ask, shape, result)
+    }
+
+    /// Counts a use of a token whose uses are limited: whatever becomes of the request, the use is gone.
+    fn count_use(&self, scene: &Scene<'_>) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS {
+            let transaction = Transaction::new(&*self.store);
+            self.registry.use_token(&transaction.view(Prefix::root(), MountId::default(), &[]), scene.caller, scene.now)?;
+            match transaction.commit() {
+                Err(Error::Conflict) => {}
+                committed => return committed.and_then(|keys| self.registry.committed(&keys, &*self.store)).map(drop),
+            }
+        }
+        Err(Error::Busy { reason: "too many requests use the same token at once" })
+    }
+
+    /// Runs the handler in a transaction and commits it, again and again while others are faster.
+    fn carry_out(&self, route: &Route, permit: &Permit, scene: &Scene<'_>, input: &Input) -> Unrecorded<Output> {
+        if scene.limited
+            && let Err(error) = self.count_use(scene)
+        {
+            return Unrecorded::new(Err(error));
+        }
+        for _ in 0..ATTEMPTS {
+            let transaction = Transaction::new(&*self.store);
+            let outcome = {
+                let context = self.context(&transaction, scene);
+                route.call(permit, &context, input.clone()).then(|output| self.issue(&transaction, scene, output))
+            };
+            let outcome = outcome.then(|output| self.commit(transaction, output));
+            if !outcome.is_conflict() {
+                return outcome;
+            }
+        }
+        Unrecorded::new(Err(Error::Busy { reason: "others keep changing the same records" }))
+    }
+
+    /// Makes the token that a login asked for, in the login's own transaction.
+    fn issue(&self, transaction: &Transaction<'_>, scene: &Scene<'_>, mut output: Output) -> Result<Output, Error> {
+        if let Some(auth) = output.auth.as_mut().filter(|auth| auth.client_token.is_none()) {
+            let whole = transaction.view(Prefix::root(), MountId::default(), &[]);
+            let warnings = self.registry.issue_token(&whole, auth, scene.mount, scene.path, scene.now)?;
+            output.warnings.extend(warnings);
+        }
+        Ok(output)
+    }
+
+    fn commit(&self, transaction: Transaction<'_>, output: Output) -> Result<Output, Error> {
+        let changed = transaction.commit()?;
+        self.registry.committed(&changed, &*self.store)?;
+        Ok(output)
+    }
+
+    fn context<'t>(&'t self, transaction: &'t Transaction<'t>, scene: &'t Scene<'t>) -> Context<'t> {
+        Context {
+            view: transaction.view(scene.folder.clone(), scene.id, scene.seal_wrapped),
+            caller: scene.caller,
+            origin: scene.origin,
+            mount: scene.mount,
+            now: scene.now,
+            rng: &*self.rng,
+            token: scene.token,
+        }
+    }
+
+    fn with_context<T>(&self, scene: &Scene<'_>, ask: impl FnOnce(&Context<'_>) -> T) -> T {
+        let transaction = Transaction::new(&*self.store);
+        let context = self.context(&transaction, scene);
+        ask(&context)
+    }
+
+    fn locate(&self, operation: Operation, path: &str, help: bool) -> Place<'_> {
+        let nowhere = |error| Place { mount: None, route: Err(error), parts: Vec::new(), seal_wrapped: &[], help: None };
+        // Routes that answer while sealed are found without the mount table, which is sealed too.
+        if let Some(rest) = path.strip_prefix("sys/")
+            && let Some(system) = self.catalog.find("system", &Default::default())
+            && let Ok((route, input)) = system.route(operation, rest)
+            && route.while_sealed
+            && !help
+        {
+            return Place { mount: None, route: Ok(route), parts: input.path, seal_wrapped: &[], help: None };
+        }
+        let (mount, rest) = match self.registry.locate(path) {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                let message = format!("no handler for route {path:?}. route entry not found.");
+                return nowhere(Error::NoRoute { message });
+            }
+            Err(error) => return nowhere(error),
+        };
+        let Some(engine) = self.catalog.find(&mount.info.kind, &mount.info.options) else {
+            return nowhere(Error::internal(format!("no engine of kind {}", mount.info.kind)));
+        };
+        let seal_wrapped = if mount.entry.seal_wrap { engine.seal_wrapped } else { &[] };
+        let text = help.then(|| help::text(engine, rest));
+        let (route, parts) = match engine.route(operation, rest) {
+            Ok((route, input)) => (Ok(route), input.path),
+            Err(error) => (Err(error), Vec::new()),
+        };
+        Place { mount: Some(mount), route, parts, seal_wrapped, help: text }
+    }
+}
+
+fn exempt(place: &Place<'_>) -> bool {
+    matches!(&place.route, Ok(route) if route.while_sealed)
+}
+
+fn answer(ask: &Ask<'_>, shape: Shape, result: Result<Output, Error>) -> Answer {
+    Answer {
+        request_id: ask.origin.request_id.clone(),
+        mount_type: ask.mount.map(|mount| mount.kind.clone()).unwrap_or_default(),
+        shape,
+        result,
+    }
+}

@@ -1,0 +1,12 @@
+//! Floor 3: the corridor that every request walks, and the threads that walk it.
+#![forbid(unsafe_code)]
+
+mod authorize;
+mod corridor;
+mod help;
+mod request;
+mod workers;
+
+pub use corridor::Pipeline;
+pub use request::{Answer, Request, Shape};
+pub use workers::Workers;

@@ -1,0 +1,22 @@
+//! The way into the pipeline, as this crate needs it.
+
+use framework::Error;
+use pipeline::{Answer, Request, Workers};
+
+/// Gets the answer, on the thread that worked on the request.
+pub type Reply = Box<dyn FnOnce(Answer) + Send>;
+
+/// Where requests go. A request is taken or refused at once: `submit` must not block.
+pub trait Corridor: Send + Sync {
+    /// Queues a request. `reply` is called once with the answer, or dropped if the work died.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if no more requests are taken; then `reply` is not called.
+    fn submit(&self, request: Request, reply: Reply) -> Result<(), Error>;
+}
+
+impl Corridor for Workers {
+    fn submit(&self, request: Request, reply: Reply) -> Result<(), Error> {
+        Workers::submit(self, request, reply)
+    }
+}

@@ -1,0 +1,192 @@
+//! One request: decode, hand over, wait, answer.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Extension, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, Uri, Version, header};
+use axum::response::Response;
+use axum::routing::any;
+use framework::{Error, Json, Map, Operation};
+use tokio::sync::oneshot;
+
+use crate::body::{self, Budget, Charge, Failure};
+use crate::config::Limits;
+use crate::connection::Peer;
+use crate::corridor::Corridor;
+use crate::decode::{self, Head};
+use crate::encode::{self, Encoded};
+use crate::{json, query};
+
+const PREFIX: &str = "/v1/";
+
+/// What every request needs.
+pub(crate) struct Front {
+    pub(crate) corridor: Arc<dyn Corridor>,
+    pub(crate) limits: Limits,
+    pub(crate) budget: Budget,
+}
+
+/// Which targets there are.
+pub(crate) fn router(front: Arc<Front>) -> Router {
+    Router::new()
+        .route("/v1/", any(vault))
+        .route("/v1/{*path}", any(vault))
+        .fallback(nothing_here)
+        .with_state(front)
+}
+
+/// Whatever is not the API.
+async fn nothing_here(Extension(peer): Extension<Arc<Peer>>) -> Response {
+    let _work = peer.work();
+    response(Encoded::errors(StatusCode::NOT_FOUND, ""), None)
+}
+
+/// The API.
+async fn vault(State(front): State<Arc<Front>>, Extension(peer): Extension<Arc<Peer>>, request: Request) -> Response {
+    let _work = peer.work();
+    let (Parts { method, uri, headers, version, .. }, body) = request.into_parts();
+    let impatient = headers.contains_key(header::EXPECT);
+    let path = uri.path().strip_prefix(PREFIX).unwrap_or_default();
+    let head = decode::head(&method, &uri, &headers, path, &peer);
+    // The token is in the decoded head now; the buffer under the headers may go.
+    drop(headers);
+
+    let closes = head.as_ref().is_ok_and(|head| closes_after(head.operation, &head.path));
+    let (encoded, unread) = match body::read(body, impatient, &front.limits, &front.budget).await {
+        Ok((body, charge)) => match head {
+            Ok(head) => (front.carry_out(head, Ok(body), charge).await, false),
+            Err(refused) => (Encoded::errors(refused.status, &refused.message), false),
+        },
+        Err(Failure::TooLarge) => match head {
+            Ok(head) => (front.carry_out(head, Err(too_large(&front.limits)), Charge::default()).await, true),
+            Err(refused) => (Encoded::errors(refused.status, &refused.message), true),
+        },
+        Err(Failure::NoRoom) => (encode::error("", no_room()), true),
+        Err(Failure::TooSlow) => {
+            (Encoded::errors(StatusCode::REQUEST_TIMEOUT, "the request's body did not arrive in time"), true)
+        }
+        Err(Failure::Broken) => (Encoded::errors(StatusCode::BAD_REQUEST, "the request's body is malformed"), true),
+    };
+    let mut response = response(encoded, Some(&uri));
+    if closes || unread {
+        close(&mut response, version, &peer);
+    }
+    response
+}
+
+impl Front {
+    /// Hands a request over and waits for its answer.
+    async fn carry_out(&self, head: Head, body: Result<Bytes, Error>, mut charge: Charge) -> Encoded {
+        let Head { operation, path, token, origin, help, fields, form, fault } = head;
+        let body = match (fault, body) {
+            (Some(fault), _) => Err(fault),
+            (None, Err(error)) => Err(error),
+            (None, Ok(body)) if operation.has_body() => self.parse(body, form, &mut charge),
+            (None, Ok(_)) => Ok(fields),
+        };
+        let request_id = origin.request_id.clone();
+        let (sender, receiver) = oneshot::channel();
+        let request = pipeline::Request { operation, path, token, body, origin, help };
+        let submitted = self.corridor.submit(
+            request,
+            Box::new(move |answer| {
+                // The client may be gone; the work is done and recorded all the same.
+                let _ = sender.send(encode::answer(answer));
+                // Large bodies count against the budget until the work on them is over, not until the client gives up.
+                drop(charge);
+            }),
+        );
+        if let Err(error) = submitted {
+            return encode::error(&request_id, error);
+        }
+        match tokio::time::timeout(self.limits.request, receiver).await {
+            Ok(Ok(encoded)) => encoded,
+            Ok(Err(_)) => encode::incident(&request_id, "the request's thread gave no answer"),
+            Err(_) => {
+                let secs = self.limits.request.as_secs();
+                let message = format!("request {request_id} took longer than {secs} s; it may still be carried out");
+                Encoded::errors(StatusCode::SERVICE_UNAVAILABLE, &message)
+            }
+        }
+    }
+
+    fn parse(&self, body: Bytes, form: bool, charge: &mut Charge) -> Result<Map<String, Json>, Error> {
+        if form && !matches!(body.trim_ascii_start().first(), None | Some(b'{' | b'[')) {
+            let text = std::str::from_utf8(&body).map_err(|_| Error::invalid("the form is not valid UTF-8"))?;
+            return query::form(text.trim_ascii());
+        }
+        if body.len() > json::VALUE_MEMORY << 9 {
+            let memory = json::values_at_most(&body).min(self.limits.json_values).saturating_mul(json::VALUE_MEMORY);
+            if !charge.grow(body.len().saturating_mul(2).saturating_add(memory), &self.budget) {
+                return Err(no_room());
+            }
+        }
+        json::parse(&body, self.limits.json_values)
+    }
+}
+
+fn no_room() -> Error {
+    Error::Busy { reason: "the bodies of other requests take all the memory there is for them" }
+}
+
+fn too_large(limits: &Limits) -> Error {
+    Error::TooLarge { limit: limits.body }
+}
+
+/// After these no other request follows on the connection, so that its buffers go at once: they saw shares, new root
+/// tokens, or the token that sealed the server.
+///
+/// Logins are not among them. Clients log in over connections that they go on using, and a new handshake costs more than
+/// the login; [`Limits::idle`] bounds how long those buffers stay.
+fn closes_after(operation: Operation, path: &str) -> bool {
+    operation != Operation::Read
+        && path.strip_prefix("sys/").is_some_and(|path| {
+            let first = path.split('/').next().unwrap_or_default();
+            matches!(
+                first,
+                "seal"
+                    | "unseal"
+                    | "init"
+                    | "rekey"
+                    | "rekey-recovery-key"
+                    | "generate-root"
+                    | "generate-root-token"
+                    | "generate-recovery-token"
+            ) || path.starts_with("rotate/root/")
+                || path.starts_with("rotate/recovery/")
+        })
+}
+
+fn close(response: &mut Response, version: Version, peer: &Peer) {
+    if version == Version::HTTP_2 {
+        peer.ask_close();
+    } else {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+/// The headers that every answer has are those of OpenBao.
+fn response(encoded: Encoded, target: Option<&Uri>) -> Response {
+    let Encoded { status, body, retry_after, leader } = encoded;
+    let mut response = Response::new(if body.is_empty() { Body::empty() } else { Body::from(body) });
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.reserve(6);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let transport = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+    headers.insert(header::STRICT_TRANSPORT_SECURITY, transport);
+    if let Some(seconds) = retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+    }
+    let location = leader.zip(target).map(|(leader, target)| {
+        format!("{leader}{}", target.path_and_query().map_or("/", |target| target.as_str()))
+    });
+    if let Some(location) = location.and_then(|location| HeaderValue::try_from(location).ok()) {
+        headers.insert(header::LOCATION, location);
+    }
+    response
+}
