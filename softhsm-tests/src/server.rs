@@ -1,0 +1,243 @@
+//! A server under test.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::eventually;
+use crate::token::SoftHsm;
+
+/// The binary under test: `HOLDFAST_BIN`.
+pub fn binary() -> PathBuf {
+    std::env::var_os("HOLDFAST_BIN").map(PathBuf::from).expect("HOLDFAST_BIN names the binary under test: run `make test`")
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Seal {
+    Shamir,
+    SoftHsm,
+}
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub seal: Seal,
+    pub storage: &'static str,
+    /// Further lines of configuration.
+    pub extra: String,
+    /// With a declared file audit device.
+    pub audit: bool,
+}
+
+impl Setup {
+    pub fn new(seal: Seal, storage: &'static str) -> Self {
+        Self { seal, storage, extra: String::new(), audit: true }
+    }
+}
+
+pub struct Server {
+    pub folder: TempDir,
+    pub setup: Setup,
+    pub port: u16,
+    pub child: Option<Child>,
+    pub root_token: String,
+    pub shares: Vec<String>,
+    softhsm: Option<SoftHsm>,
+}
+
+impl Server {
+    /// Writes the configuration and makes the seal key, but starts nothing.
+    pub fn prepare(setup: Setup) -> Self {
+        let folder = tempfile::Builder::new().prefix("holdfast-test-").tempdir().unwrap();
+        let softhsm = (setup.seal == Seal::SoftHsm).then(|| SoftHsm::new(folder.path()));
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let server =
+            Self { folder, setup, port, child: None, root_token: String::new(), shares: Vec::new(), softhsm };
+        server.write_config();
+        if server.softhsm.is_some() {
+            let made = server.command(&["hsm", "init", &server.config_flag()]).output().unwrap();
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        }
+        server
+    }
+
+    /// A server that is initialised and unsealed.
+    pub fn start(setup: Setup) -> Self {
+        let mut server = Self::prepare(setup);
+        server.run();
+        server.initialise();
+        server
+    }
+
+    pub fn write_config(&self) {
+        let storage = match self.setup.storage {
+            "memory" => "storage \"memory\" {}\n".to_owned(),
+            kind => format!("storage \"{kind}\" {{ path = \"{}\" }}\n", self.data().display()),
+        };
+        let seal = self.softhsm.as_ref().map(SoftHsm::stanza).unwrap_or_default();
+        let audit = format!("audit \"file\" \"main\" {{ path = \"{}\" }}\n", self.audit_log().display());
+        let listener = format!("listener \"tcp\" {{ address = \"127.0.0.1:{}\" tls_disable = true }}\n", self.port);
+        let audit = if self.setup.audit { audit } else { String::new() };
+        std::fs::write(self.config(), format!("{storage}{seal}{audit}{listener}{}", self.setup.extra)).unwrap();
+        std::fs::create_dir_all(self.audit_log().parent().unwrap()).unwrap();
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("config.hcl")
+    }
+
+    pub fn config_flag(&self) -> String {
+        format!("-config={}", self.config().display())
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub fn audit_log(&self) -> PathBuf {
+        self.folder.path().join("log/audit.log")
+    }
+
+    pub fn server_log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default()
+    }
+
+    /// The binary with this server's environment.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.args(arguments).env("HOME", self.folder.path()).env("VAULT_ADDR", self.address()).stdin(Stdio::null());
+        if let Some(softhsm) = &self.softhsm {
+            command.env("SOFTHSM2_CONF", softhsm.conf());
+        }
+        command
+    }
+
+    pub fn address(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Starts the process and waits until it answers.
+    pub fn run(&mut self) {
+        let log = std::fs::File::options().create(true).append(true).open(self.folder.path().join("server.log")).unwrap();
+        let flag = self.config_flag();
+        let child = self.command(&["server", &flag]).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        self.child = Some(child);
+        eventually("the server answers", || {
+            if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
+                panic!("the server ended with {status}:\n{}", self.server_log());
+            }
+            self.client().try_call("GET", "sys/seal-status", None)
+        });
+    }
+
+    /// Starts it where it must refuse to start; its exit code and what it said.
+    pub fn refused(&self) -> (i32, String) {
+        let flag = self.config_flag();
+        let mut child = self.command(&["server", &flag]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let status = eventually("the server gives up", || child.try_wait().unwrap());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        (status.code().unwrap_or(-1), said)
+    }
+
+    pub fn initialise(&mut self) {
+        let answer = self.client().post("sys/init", json!({"secret_shares": 3, "secret_threshold": 2})).ok();
+        self.root_token = answer["root_token"].as_str().unwrap().to_owned();
+        let shares = if answer["keys"].as_array().is_some_and(|keys| !keys.is_empty()) { &answer["keys"] } else { &answer["recovery_keys"] };
+        self.shares = shares.as_array().unwrap().iter().map(|share| share.as_str().unwrap().to_owned()).collect();
+        self.unseal();
+    }
+
+    /// Brings shares, or waits for the HSM.
+    pub fn unseal(&self) {
+        if self.setup.seal == Seal::Shamir {
+            for share in self.shares.iter().take(2) {
+                self.client().post("sys/unseal", json!({"key": share})).ok();
+            }
+        }
+        eventually("unsealed", || (self.status()["sealed"] == false).then_some(()));
+    }
+
+    pub fn status(&self) -> Value {
+        self.client().get("sys/seal-status").ok()
+    }
+
+    /// A client with the root token.
+    pub fn client(&self) -> Client {
+        Client::new(self.address(), self.root_token.clone())
+    }
+
+    /// A KV v2 mount at `path`.
+    pub fn mount(&self, path: &str, seal_wrap: bool) {
+        let body = json!({"type": "kv", "options": {"version": "2"}, "seal_wrap": seal_wrap});
+        self.client().post(&format!("sys/mounts/{path}"), body).ok();
+    }
+
+    /// The processes of this server, by role.
+    pub fn processes(&self) -> Vec<(String, u32)> {
+        let monitor = self.child.as_ref().unwrap().id();
+        let mut all = vec![("monitor".to_owned(), monitor)];
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+            let Ok(line) = std::fs::read_to_string(entry.path().join("cmdline")) else { continue };
+            let parts: Vec<&str> = line.split('\0').collect();
+            if parent(pid) == Some(monitor) && parts.get(1) == Some(&"role") {
+                all.push((parts[2].to_owned(), pid));
+            }
+        }
+        all
+    }
+
+    pub fn pid(&self, role: &str) -> Option<u32> {
+        self.processes().into_iter().find(|(name, _)| name == role).map(|(_, pid)| pid)
+    }
+
+    /// kill -9 of the monitor; its children must follow it.
+    pub fn kill(&mut self) {
+        let processes = self.processes();
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        eventually("no orphan survives", || processes.iter().all(|(_, pid)| !running(*pid)).then_some(()));
+    }
+
+    /// An orderly end; its exit code.
+    pub fn stop(&mut self) -> i32 {
+        let mut child = self.child.take().unwrap();
+        signal(child.id(), "TERM");
+        eventually("the server ends", || child.try_wait().unwrap()).code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- server log\n{}", self.server_log());
+        }
+    }
+}
+
+/// Sends a signal by name.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+fn running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+}
