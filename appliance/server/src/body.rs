@@ -99,7 +99,7 @@ async fn collect(mut body: Body, limit: usize, budget: &Budget) -> Result<(Bytes
             }
         } else if failure.is_some() || !charge.grow(length.saturating_mul(2), budget) {
             failure = Some(Failure::NoRoom);
-            (first, rest) = Default::default();
+            (first, rest, charge) = Default::default();
         } else if first.is_empty() && rest.is_empty() {
             // The usual body is one frame, and is not copied.
             first = data;

@@ -80,12 +80,7 @@ pub(crate) fn request_id() -> String {
 }
 
 /// What is asked for, and whether it is documentation.
-fn operation(
-    method: &Method,
-    headers: &HeaderMap,
-    path: &str,
-    query: &Query,
-) -> Result<(Operation, bool), Refused> {
+fn operation(method: &Method, headers: &HeaderMap, path: &str, query: &Query) -> Result<(Operation, bool), Refused> {
     let overridden = headers.get("x-http-method-override").filter(|_| method == Method::POST);
     let name = match overridden {
         // Only a POST can stand for something else: a GET that changes things would get past caches and link checkers.
@@ -119,7 +114,8 @@ fn merge_patch(headers: &HeaderMap) -> Result<(), Refused> {
         return Ok(());
     }
     // What the client sent is shown only if it cannot be anything but a media type.
-    let printable = provided.len() < 100 && provided.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/.+-".contains(&byte));
+    let printable =
+        provided.len() < 100 && provided.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/.+-".contains(&byte));
     let provided = if printable { provided } else { "something else" };
     let message = format!("PATCH requires Content-Type of {MERGE_PATCH}, provided {provided}");
     Err(Refused { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, message })

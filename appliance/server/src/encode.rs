@@ -148,17 +148,8 @@ fn envelope(body: &mut Vec<u8>, request_id: &str, mount_type: &str, said: &Said<
     json(body, mount_type);
 }
 
-const ENVELOPE: [&str; 9] = [
-    "request_id",
-    "lease_id",
-    "renewable",
-    "lease_duration",
-    "data",
-    "wrap_info",
-    "warnings",
-    "auth",
-    "mount_type",
-];
+const ENVELOPE: [&str; 9] =
+    ["request_id", "lease_id", "renewable", "lease_duration", "data", "wrap_info", "warnings", "auth", "mount_type"];
 
 /// The data once more, beside the envelope's members, which win.
 fn merge(body: &mut Vec<u8>, data: &Map<String, Json>) {

@@ -31,11 +31,7 @@ pub(crate) struct Front {
 
 /// Which targets there are.
 pub(crate) fn router(front: Arc<Front>) -> Router {
-    Router::new()
-        .route("/v1/", any(vault))
-        .route("/v1/{*path}", any(vault))
-        .fallback(nothing_here)
-        .with_state(front)
+    Router::new().route("/v1/", any(vault)).route("/v1/{*path}", any(vault)).fallback(nothing_here).with_state(front)
 }
 
 /// Whatever is not the API.
@@ -93,10 +89,11 @@ impl Front {
         let submitted = self.corridor.submit(
             request,
             Box::new(move |answer| {
-                // The client may be gone; the work is done and recorded all the same.
-                let _ = sender.send(encode::answer(answer));
-                // Large bodies count against the budget until the work on them is over, not until the client gives up.
+                let encoded = encode::answer(answer);
+                // A large body counts against the budget until the work on it is over, not until its client gives up.
                 drop(charge);
+                // The client may be gone; the work is done and recorded all the same.
+                let _ = sender.send(encoded);
             }),
         );
         if let Err(error) = submitted {
@@ -182,9 +179,9 @@ fn response(encoded: Encoded, target: Option<&Uri>) -> Response {
     if let Some(seconds) = retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
     }
-    let location = leader.zip(target).map(|(leader, target)| {
-        format!("{leader}{}", target.path_and_query().map_or("/", |target| target.as_str()))
-    });
+    let location = leader
+        .zip(target)
+        .map(|(leader, target)| format!("{leader}{}", target.path_and_query().map_or("/", |target| target.as_str())));
     if let Some(location) = location.and_then(|location| HeaderValue::try_from(location).ok()) {
         headers.insert(header::LOCATION, location);
     }

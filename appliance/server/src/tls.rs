@@ -19,7 +19,10 @@ use crate::config::{ClientCertificates, Tls, TlsVersion};
 pub(crate) const H2: &[u8] = b"h2";
 
 /// The configuration of a listener, and its certificate, which can be replaced later.
-pub(crate) fn configure(tls: &Tls, clock: &dyn Clock) -> Result<(Arc<ServerConfig>, Arc<Certificate>), CertificateError> {
+pub(crate) fn configure(
+    tls: &Tls,
+    clock: &dyn Clock,
+) -> Result<(Arc<ServerConfig>, Arc<Certificate>), CertificateError> {
     // Named, not the process-wide default: nothing that another crate installs can change it.
     let provider = Arc::new(aws_lc_rs::default_provider());
     let fault = |reason: String| CertificateError { file: tls.certificate.clone(), reason };

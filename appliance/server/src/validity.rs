@@ -55,7 +55,7 @@ impl<'a> Der<'a> {
             _ => return None,
         };
         let part = |from: usize, to: usize| full.get(from..to);
-        Timestamp::parse(&format!(
+        let at = Timestamp::parse(&format!(
             "{}-{}-{}T{}:{}:{}{}",
             part(0, 4)?,
             part(4, 6)?,
@@ -64,7 +64,9 @@ impl<'a> Der<'a> {
             part(10, 12)?,
             part(12, 14)?,
             full.get(14..)?
-        ))
+        ));
+        // Our clock ends in 2262; certificates without an end say 9999 (RFC 5280 §4.1.2.5).
+        at.or_else(|| (part(0, 4)? > "2261").then_some(Timestamp::from_nanos(i64::MAX)))
     }
 }
 
@@ -79,7 +81,8 @@ mod tests {
 
     fn certificate(validity: &[u8]) -> Vec<u8> {
         let version = element(VERSION, &element(INTEGER, &[2]));
-        let rest = [element(INTEGER, &[1]), element(SEQUENCE, &[]), element(SEQUENCE, &[]), element(SEQUENCE, validity)];
+        let rest =
+            [element(INTEGER, &[1]), element(SEQUENCE, &[]), element(SEQUENCE, &[]), element(SEQUENCE, validity)];
         element(SEQUENCE, &element(SEQUENCE, &[version, rest.concat()].concat()))
     }
 
@@ -89,6 +92,9 @@ mod tests {
         let (from, to) = of(&certificate(&dates)).unwrap();
         assert_eq!(from.to_string(), "1999-12-31T23:59:59Z");
         assert_eq!(to.to_string(), "2050-01-02T03:04:05Z");
+        let endless = [element(UTC_TIME, b"491231235959Z"), element(GENERALIZED_TIME, b"99991231235959Z")].concat();
+        let (from, to) = of(&certificate(&endless)).unwrap();
+        assert_eq!((from.to_string().as_str(), to.nanos()), ("2049-12-31T23:59:59Z", i64::MAX));
     }
 
     #[test]

@@ -20,7 +20,11 @@ async fn methods_become_operations() {
         ("GET /v1/a/b", &["X-Http-Method-Override: DELETE"], "read"),
     ] {
         let data = send(server.address, line, headers, b"").await.data();
-        assert_eq!((data["operation"].as_str(), data["path"].as_str()), (Some(operation), Some("a/b")), "{line} {headers:?}");
+        assert_eq!(
+            (data["operation"].as_str(), data["path"].as_str()),
+            (Some(operation), Some("a/b")),
+            "{line} {headers:?}"
+        );
     }
     for (line, headers, status) in [
         ("OPTIONS /v1/a", &[][..], 405),
@@ -48,7 +52,8 @@ async fn methods_become_operations() {
 async fn health_answers_to_head() {
     let server = start(Limits::default());
     let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
-    let pair = [common::request("HEAD /v1/sys/health", &[], b""), common::request("GET /v1/x", &["Connection: close"], b"")];
+    let pair =
+        [common::request("HEAD /v1/sys/health", &[], b""), common::request("GET /v1/x", &["Connection: close"], b"")];
     tokio::io::AsyncWriteExt::write_all(&mut stream, &pair.concat()).await.unwrap();
     let mut all = String::new();
     tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut all).await.unwrap();
@@ -84,14 +89,20 @@ async fn headers_say_who_and_where() {
         assert_eq!(data["token"].as_str(), token, "{headers:?}");
         assert!(!data["headers"].to_string().contains("hvs."), "the token is among the headers: {data}");
     }
-    let headers = ["X-Vault-Namespace: /team/a/", "X-Vault-Wrap-TTL: 1m30s", "X-Vault-Request: true", "X-Two: 1", "X-Two: 2"];
+    let headers =
+        ["X-Vault-Namespace: /team/a/", "X-Vault-Wrap-TTL: 1m30s", "X-Vault-Request: true", "X-Two: 1", "X-Two: 2"];
     let data = send(server.address, "GET /v1/a", &headers, b"").await.data();
     assert_eq!((data["namespace"].as_str(), data["wrap_ttl"].as_u64()), (Some("team/a"), Some(90)));
     assert_eq!((data["headers"]["x-two"].as_str(), data["address"].as_str()), (Some("1, 2"), Some("127.0.0.1")));
-    for bad in ["X-Vault-Wrap-TTL: soon", "X-Vault-Wrap-TTL: -5", "X-Vault-Namespace: a/../b", "X-Vault-Namespace: a//b"] {
+    for bad in
+        ["X-Vault-Wrap-TTL: soon", "X-Vault-Wrap-TTL: -5", "X-Vault-Namespace: a/../b", "X-Vault-Namespace: a//b"]
+    {
         assert_eq!(send(server.address, "GET /v1/a", &[bad], b"").await.status, 400, "{bad}");
     }
-    assert_eq!(send(server.address, "GET /v1/a", &["X-Vault-Wrap-TTL: 0"], b"").await.data()["wrap_ttl"], framework::Json::Null);
+    assert_eq!(
+        send(server.address, "GET /v1/a", &["X-Vault-Wrap-TTL: 0"], b"").await.data()["wrap_ttl"],
+        framework::Json::Null
+    );
 }
 
 #[tokio::test]
@@ -114,14 +125,18 @@ async fn bodies_are_objects() {
     for bad in [&b"{bad"[..], b"[1]", b"\"secret\"", b"5", b"{} {}", b"{\"a\":\"\xff\xfe\"}", b"\0", &deep] {
         let response = send(server.address, "POST /v1/a", json, bad).await;
         assert_eq!(response.status, 400, "{response:?}");
-        assert!(response.errors().contains("failed to parse JSON input") && !response.errors().contains("secret"), "{response:?}");
+        assert!(
+            response.errors().contains("failed to parse JSON input") && !response.errors().contains("secret"),
+            "{response:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn tricks_with_paths_are_400() {
     let server = start(Limits::default());
-    for target in ["a/../b", "a/%2e%2e/b", "a//b", "/a", "a%00b", "a%ffb", "a%zz", "a/./b", "a%2f%2e%2e%2fb", "a?x=%zz"] {
+    for target in ["a/../b", "a/%2e%2e/b", "a//b", "/a", "a%00b", "a%ffb", "a%zz", "a/./b", "a%2f%2e%2e%2fb", "a?x=%zz"]
+    {
         let response = send(server.address, &format!("GET /v1/{target}"), &[], b"").await;
         assert_eq!(response.status, 400, "{target}");
     }

@@ -31,16 +31,36 @@ impl Corridor for Gate {
     }
 }
 
-/// A server with one request at work on a connection, and what lets it go on.
-async fn at_work(limits: Limits) -> (Running, TcpStream, mpsc::Sender<()>) {
-    let (open, opened) = mpsc::channel();
-    let arrived = Arc::new(Semaphore::new(0));
-    let gate = Gate { arrived: Arc::clone(&arrived), open: Arc::new(Mutex::new(opened)) };
-    let server = start_with(gate, limits, None);
-    let mut stream = TcpStream::connect(server.address).await.unwrap();
-    stream.write_all(&request("GET /v1/a", &[], b"")).await.unwrap();
-    arrived.acquire().await.unwrap().forget();
-    (server, stream, open)
+/// A server whose answers wait.
+struct Held {
+    server: Running,
+    arrived: Arc<Semaphore>,
+    open: mpsc::Sender<()>,
+}
+
+impl Held {
+    fn start(limits: Limits) -> Self {
+        let (open, opened) = mpsc::channel();
+        let arrived = Arc::new(Semaphore::new(0));
+        let gate = Gate { arrived: Arc::clone(&arrived), open: Arc::new(Mutex::new(opened)) };
+        Self { server: start_with(gate, limits, None), arrived, open }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.server.address).await.unwrap()
+    }
+
+    /// Sends a request, and returns when it is at work.
+    async fn begin(&self, stream: &mut TcpStream) {
+        stream.write_all(&request("GET /v1/a", &["X-Vault-Token: hvs.secret"], b"")).await.unwrap();
+        self.arrived.acquire().await.unwrap().forget();
+    }
+
+    /// Lets one request end.
+    async fn finish(&self, stream: &mut TcpStream) {
+        self.open.send(()).unwrap();
+        assert_eq!(receive(stream).await.unwrap().status, 200);
+    }
 }
 
 #[tokio::test]
@@ -86,50 +106,45 @@ async fn requests_that_carry_shares_end_their_connection() {
 
 #[tokio::test]
 async fn all_connections_can_be_closed() {
-    let (server, mut busy, open) = at_work(Limits::default()).await;
-    let mut fresh = TcpStream::connect(server.address).await.unwrap();
-    let mut half = TcpStream::connect(server.address).await.unwrap();
+    let held = Held::start(Limits::default());
+    let (mut fresh, mut half, mut idle, mut busy) =
+        (held.connect().await, held.connect().await, held.connect().await, held.connect().await);
     half.write_all(b"GET /v1/a HTTP/1.1\r\nX-Vault-Token: hvs.secret").await.unwrap();
-    let mut idle = TcpStream::connect(server.address).await.unwrap();
-    open.send(()).unwrap();
-    assert_eq!(receive(&mut busy).await.unwrap().status, 200);
-    let (server, mut busy, open) = {
-        idle.write_all(&request("GET /v1/idle", &[], b"")).await.unwrap();
-        open.send(()).unwrap();
-        assert_eq!(receive(&mut idle).await.unwrap().status, 200);
-        busy.write_all(&request("GET /v1/busy", &[], b"")).await.unwrap();
-        (server, busy, open)
-    };
-    server.handle.close_connections();
+    held.begin(&mut idle).await;
+    held.finish(&mut idle).await;
+    held.begin(&mut busy).await;
+
+    held.server.handle.close_connections();
     for stream in [&mut idle, &mut half, &mut fresh] {
         assert!(ends(stream, LONG).await);
     }
-    open.send(()).unwrap();
-    assert_eq!(receive(&mut busy).await.unwrap().data()["path"], "busy", "a request at work is answered");
+    held.finish(&mut busy).await;
     assert!(ends(&mut busy, LONG).await);
-    open.send(()).unwrap();
-    assert_eq!(common::send(server.address, "GET /v1/new", &[], b"").await.status, 200, "new connections are taken");
+    let mut new = held.connect().await;
+    held.begin(&mut new).await;
+    held.finish(&mut new).await;
 }
 
 #[tokio::test]
 async fn stopping_lets_requests_at_work_end() {
-    let (mut server, mut busy, open) = at_work(Limits::default()).await;
-    let mut idle = TcpStream::connect(server.address).await.unwrap();
-    server.stop.take().unwrap().send(()).unwrap();
+    let mut held = Held::start(Limits::default());
+    let (mut busy, mut idle) = (held.connect().await, held.connect().await);
+    held.begin(&mut busy).await;
+    held.server.stop.take().unwrap().send(()).unwrap();
     assert!(ends(&mut idle, LONG).await);
-    assert!(!server.served.is_finished());
-    open.send(()).unwrap();
-    assert_eq!(receive(&mut busy).await.unwrap().status, 200);
-    tokio::time::timeout(LONG, server.served).await.unwrap().unwrap().unwrap();
-    assert!(TcpStream::connect(server.address).await.is_err());
+    assert!(!held.server.served.is_finished());
+    held.finish(&mut busy).await;
+    tokio::time::timeout(LONG, held.server.served).await.unwrap().unwrap().unwrap();
+    assert!(TcpStream::connect(held.server.address).await.is_err());
 }
 
 #[tokio::test]
 async fn stopping_does_not_wait_for_ever() {
-    let limits = Limits { stop: Duration::from_millis(100), ..Limits::default() };
-    let (mut server, mut busy, _open) = at_work(limits).await;
-    server.stop.take().unwrap().send(()).unwrap();
-    tokio::time::timeout(LONG, server.served).await.unwrap().unwrap().unwrap();
+    let mut held = Held::start(Limits { stop: Duration::from_millis(100), ..Limits::default() });
+    let mut busy = held.connect().await;
+    held.begin(&mut busy).await;
+    held.server.stop.take().unwrap().send(()).unwrap();
+    tokio::time::timeout(LONG, held.server.served).await.unwrap().unwrap().unwrap();
     assert!(ends(&mut busy, LONG).await);
 }
 

@@ -60,7 +60,11 @@ async fn large_bodies_share_a_budget() {
     let response = send(server.address, "POST /v1/a", &[], &body).await;
     assert_eq!((response.status, response.header("retry-after")), (503, Some("1")));
     for _ in 0..4 {
-        assert_eq!(send(server.address, "POST /v1/a", &[], &body[..300 << 10]).await.status, 400, "it gives back what it took");
+        assert_eq!(
+            send(server.address, "POST /v1/a", &[], &body[..300 << 10]).await.status,
+            400,
+            "it gives back what it took"
+        );
     }
     assert_eq!(send(server.address, "POST /v1/a", &[], b"{}").await.status, 200);
 }

@@ -1,5 +1,10 @@
 //! Prints what storage costs: `cargo run -p storage --example bench [folder]`.
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program that prints figures for a person")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a program that prints figures for a person"
+)]
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,8 +35,17 @@ fn write(number: u64) -> Write<Ciphertext> {
     Write { key: key(number), value, mount: MountId::default(), class: Class::Replicated, seal_wrap: false }
 }
 
-fn writes(store: &Storage, threads: u64, time: Duration) {
+/// User and system time of this process.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+fn writes(store: &Storage, threads: u64, work: Duration, time: Duration) {
     let before = store.stats();
+    let cpu_before = cpu();
     let next = AtomicU64::new(10 * RECORDS);
     let slowest = AtomicU64::new(0);
     let start = Instant::now();
@@ -40,6 +54,8 @@ fn writes(store: &Storage, threads: u64, time: Duration) {
             scope.spawn(|| {
                 while start.elapsed() < time {
                     let writes = vec![write(next.fetch_add(1, Ordering::Relaxed))];
+                    let working = Instant::now();
+                    while working.elapsed() < work {}
                     let began = Instant::now();
                     store.apply(Batch { reads: Vec::new(), writes }).unwrap();
                     slowest.fetch_max(began.elapsed().as_micros() as u64, Ordering::Relaxed);
@@ -50,9 +66,10 @@ fn writes(store: &Storage, threads: u64, time: Duration) {
     let after = store.stats();
     let count = (after.transactions - before.transactions) as f64;
     println!(
-        "  {threads:2} threads: {:7.0} writes/s, {:.3} syncs/write, {:.2} ms mean, {:.1} ms slowest",
+        "  {threads:2} threads, {work:?} of other work: {:7.0} writes/s, {:.3} syncs/write, {:.1} us of cpu, {:.2} ms mean, {:.1} ms slowest",
         count / start.elapsed().as_secs_f64(),
         (after.syncs - before.syncs) as f64 / count,
+        (cpu() - cpu_before).as_secs_f64() * 1e6 / count,
         start.elapsed().as_secs_f64() * 1000.0 * threads as f64 / count,
         slowest.load(Ordering::Relaxed) as f64 / 1000.0,
     );
@@ -60,6 +77,7 @@ fn writes(store: &Storage, threads: u64, time: Duration) {
 
 fn reads(store: &Storage, threads: u64) {
     const TIMES: u64 = 100_000;
+    let cpu_before = cpu();
     let start = Instant::now();
     std::thread::scope(|scope| {
         for thread in 0..threads {
@@ -72,15 +90,18 @@ fn reads(store: &Storage, threads: u64) {
         }
     });
     let each = start.elapsed().as_nanos() as u64 / TIMES;
-    println!("  get, {threads} threads: {each} ns, {:.0}/s", threads as f64 * 1e9 / each as f64);
+    let cpu = (cpu() - cpu_before).as_nanos() as u64 / TIMES / threads;
+    println!("  get, {threads} threads: {each} ns, {cpu} ns of cpu, {:.0}/s", threads as f64 * 1e9 / each as f64);
 }
 
 fn opening(kind: Kind, folder: &Path, how: &str) -> std::sync::Arc<Storage> {
+    let cpu_before = cpu();
     let start = Instant::now();
     let store = storage::open(kind, Some(folder), Options::default()).unwrap();
     let opened = start.elapsed();
     assert!(store.get(&key(7)).unwrap().is_some());
-    println!("  open to first read, {how}: {:?} (open {opened:?})", start.elapsed());
+    let cpu = cpu() - cpu_before;
+    println!("  open to first read, {how}: {:?} (open {opened:?}, {cpu:?} of cpu)", start.elapsed());
     store
 }
 
@@ -106,11 +127,15 @@ fn main() {
         println!("  list of {}: {:?}", names.len(), start.elapsed());
         store.close();
         let store = opening(kind, &folder, "after an orderly end");
-        store.close();
-        std::fs::remove_file(folder.join("clean")).unwrap();
-        let store = opening(kind, &folder, "after a crash");
-        for threads in [1, 16, 64] {
-            writes(&store, threads, Duration::from_secs(4));
+        // What a crash leaves is what lies there while the server runs.
+        store.apply(Batch { reads: Vec::new(), writes: (0..5000).map(write).collect() }).unwrap();
+        let crashed = folder.with_extension("crashed");
+        let status = std::process::Command::new("cp").arg("-r").arg(&folder).arg(&crashed).status();
+        assert!(status.unwrap().success());
+        drop(opening(kind, &crashed, "after a crash"));
+        std::fs::remove_dir_all(&crashed).unwrap();
+        for (threads, work) in [(1, 0), (16, 0), (16, 100), (64, 0)] {
+            writes(&store, threads, Duration::from_micros(work), Duration::from_secs(4));
         }
         store.close();
         for index in ["index.redb", "index.sled"] {

@@ -1,6 +1,7 @@
 //! The one thread that writes: it checks what waits, appends it to the journal, syncs once, applies it to the index, answers.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,8 +22,11 @@ use crate::slot::Slot;
 const GROUP: usize = 512;
 /// A group is closed once its values are this large.
 const GROUP_BYTES: usize = 8 << 20;
-/// The longest a group waits for transactions that came with the last one. Nobody waits who comes alone.
-const COMPANY: Duration = Duration::from_micros(300);
+/// How long a group waits for the next transaction, as long as it is smaller than the last one: about what the sync costs
+/// that is saved. Nobody waits who comes alone.
+const GAP: RangeInclusive<Duration> = Duration::from_micros(100)..=Duration::from_micros(300);
+/// The longest a group waits altogether.
+const LONGEST_WAIT: Duration = Duration::from_millis(2);
 /// An index that failed is opened again at most this often.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -60,7 +64,10 @@ pub(crate) struct Committer {
     pub(crate) tail: Position,
     /// Whether `tail` is known to be both: not after an append or an index write whose outcome is unknown.
     pub(crate) in_step: bool,
+    /// How many came together last.
     pub(crate) company: usize,
+    /// How long the last append took.
+    pub(crate) append_took: Duration,
     pub(crate) last_retry: Option<Instant>,
 }
 
@@ -70,7 +77,9 @@ impl Committer {
         let ended = catch_unwind(AssertUnwindSafe(|| self.serve(queue)));
         if ended.is_err() {
             // The state of this struct is unknown. Readers go on; writers get an error, since the queue ends here.
-            tracing::error!("the storage committer panicked; nothing more is written until the server is started again");
+            tracing::error!(
+                "the storage committer panicked; nothing more is written until the server is started again"
+            );
             return;
         }
         self.keeper.finish(self.in_step, &self.slot);
@@ -110,8 +119,10 @@ impl Committer {
                 Err(TryRecvError::Disconnected) => return false,
                 Err(TryRecvError::Empty) if group.len() >= self.company => break,
                 Err(TryRecvError::Empty) => {
-                    let deadline = *deadline.get_or_insert_with(|| Instant::now() + COMPANY);
-                    match queue.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                    let now = Instant::now();
+                    let deadline = *deadline.get_or_insert_with(|| now + LONGEST_WAIT);
+                    let gap = self.append_took.clamp(*GAP.start(), *GAP.end());
+                    match queue.recv_timeout(gap.min(deadline.saturating_duration_since(now))) {
                         Ok(message) => message,
                         Err(RecvTimeoutError::Timeout) => break,
                         Err(RecvTimeoutError::Disconnected) => return false,
@@ -141,7 +152,10 @@ impl Committer {
         let Some(last) = records.last().map(Record::position) else {
             return answer_all(answers);
         };
-        match self.log.append(&records) {
+        let began = Instant::now();
+        let appended = self.log.append(&records);
+        self.append_took = began.elapsed();
+        match appended {
             Append::Appended => {}
             Append::Refused(error) => return refuse_log(answers, &error),
             Append::Unknown(error) => {

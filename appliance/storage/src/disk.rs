@@ -72,8 +72,7 @@ impl RealDisk {
 
 impl Disk for RealDisk {
     fn open(&self, name: &str, create: bool) -> io::Result<Arc<dyn DiskFile>> {
-        let file =
-            OpenOptions::new().read(true).write(true).create_new(create).mode(0o600).open(self.path(name))?;
+        let file = OpenOptions::new().read(true).write(true).create_new(create).mode(0o600).open(self.path(name))?;
         Ok(Arc::new(RealFile { file, syncs: self.syncs.clone() }))
     }
 
@@ -93,9 +92,7 @@ impl Disk for RealDisk {
     }
 
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
-        fs::read_dir(self.path(folder))?
-            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-            .collect()
+        fs::read_dir(self.path(folder))?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 
     fn sync_folder(&self, folder: &str) -> io::Result<()> {
@@ -164,8 +161,5 @@ pub(crate) const TEMPORARY: &str = ".new";
 
 /// Whether a write failed for want of space; then nothing is wrong with the disk itself.
 pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-    )
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }

@@ -15,8 +15,8 @@ use crate::{bytes::Reader, snapshot};
 pub(crate) const FORMAT: &str = "holdfast data 1";
 const FORMAT_FILE: &str = "format";
 const LOCK_FILE: &str = "lock";
-/// Present only while no server runs, after one ended in good order: what the index holds.
-const CLEAN_FILE: &str = "clean";
+/// Where the journal stood when a server last ended in good order: a journal that was cut off later is noticed by it.
+const END_FILE: &str = "end";
 const JOURNAL: &str = "journal";
 
 /// Takes the directory for this process, for as long as the file is held; the kernel lets go when the process ends.
@@ -88,26 +88,20 @@ fn genesis(identity: &str) -> Position {
     Position { sequence: 0, hash: sha256(format!("holdfast journal of {identity}").as_bytes()) }
 }
 
-/// Whether the last server ended in good order, leaving the index as `state`. The mark is gone afterwards.
-pub(crate) fn take_clean_mark(disk: &dyn Disk) -> io::Result<Option<Vec<u8>>> {
-    match read_file(disk, CLEAN_FILE) {
-        Ok(mark) => {
-            disk.remove(CLEAN_FILE)?;
-            disk.sync_folder("")?;
-            Ok(Some(mark))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+/// Where the journal stood when a server last ended in good order. It has never been shorter since.
+pub(crate) fn read_end(disk: &dyn Disk) -> io::Result<Option<Position>> {
+    let bytes = match read_file(disk, END_FILE) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read?,
+    };
+    let mut reader = Reader::new(&bytes);
+    let position = reader.u64().zip(reader.array()).map(|(sequence, hash)| Position { sequence, hash });
+    let sound = reader.array() == bytes.get(..40).map(sha256);
+    position.filter(|_| sound).map(Some).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is damaged"))
 }
 
-/// Says that the server ended in good order.
-pub(crate) fn put_clean_mark(disk: &dyn Disk, state: &[u8]) -> io::Result<()> {
-    write_file(disk, "", CLEAN_FILE, &[state, &sha256(state)].concat())
-}
-
-/// The state in a mark, if the mark is whole.
-pub(crate) fn read_clean_mark(mark: &[u8]) -> Option<&[u8]> {
-    let (state, hash) = mark.split_at_checked(mark.len().checked_sub(32)?)?;
-    (Reader::new(hash).array()? == sha256(state)).then_some(state)
+/// Says where the journal stands as a server ends in good order.
+pub(crate) fn write_end(disk: &dyn Disk, Position { sequence, hash }: Position) -> io::Result<()> {
+    let position = [sequence.to_le_bytes().as_slice(), &hash].concat();
+    write_file(disk, "", END_FILE, &[position.as_slice(), &sha256(&position)].concat())
 }

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use crate::Options;
 use crate::disk::Disk;
-use crate::folder::put_clean_mark;
+use crate::folder::write_end;
 use crate::index::IndexError;
 use crate::log::{Log, Position};
 use crate::restore::Restorer;
@@ -90,28 +90,29 @@ impl Keeper {
         if slot.now().is_some() {
             drop(slot.take().ok_or("the failed storage index is still being read")?);
         }
-        let index = durable.restorer.restore(None, durable.snapshot.as_ref()).map_err(|error| error.to_string())?;
+        let index = {
+            let opened = durable.restorer.indexes.open();
+            durable.restorer.restore(opened, durable.snapshot.as_ref()).map_err(|error| error.to_string())?
+        };
         tracing::warn!("the storage index was opened again");
         slot.put(index);
         Ok(())
     }
 
-    /// The end in good order: whatever is in the index is made durable, and marked as sound if it is.
+    /// The end in good order: what is in the index is made durable, and the journal's end is written down.
     pub(crate) fn finish(mut self, in_step: bool, slot: &Slot) {
         let Some(durable) = &mut self.durable else { return slot.close() };
         durable.stop();
-        let state = slot.now().filter(|_| in_step && !slot.has_failed()).and_then(|index| match index.checkpoint() {
-            Ok(()) => Some(index.state()),
-            Err(error) => {
-                tracing::error!(%error, "the storage index could not be made durable; the next start checks it");
-                None
-            }
-        });
+        let index = slot.now().filter(|_| in_step && !slot.has_failed());
+        let position = index.as_ref().map(|index| index.state().position);
+        if let Some(Err(error)) = index.map(|index| index.checkpoint()) {
+            tracing::error!(%error, "the storage index could not be made durable; the next start brings it up to date");
+        }
         slot.close();
-        if let Some(state) = state
-            && let Err(error) = put_clean_mark(durable.disk.as_ref(), &state.encode())
+        if let Some(position) = position
+            && let Err(error) = write_end(durable.disk.as_ref(), position)
         {
-            tracing::error!(%error, "the end could not be marked as orderly; the next start checks the index");
+            tracing::error!(%error, "the end of the journal could not be written down");
         }
     }
 }

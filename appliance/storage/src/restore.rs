@@ -13,13 +13,18 @@ use crate::{Kind, OpenError};
 const REPLAY_BYTES: usize = 1 << 20;
 const REPLAY_RECORDS: usize = 256;
 
-/// Where the index lies and what it is made from.
-pub(crate) struct Restorer {
+/// Where the index lies.
+pub(crate) struct Indexes {
     pub(crate) kind: Kind,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) sled_folder: Option<PathBuf>,
     pub(crate) cache_bytes: usize,
     pub(crate) genesis: Position,
+}
+
+/// An index and what it is made from.
+pub(crate) struct Restorer {
+    pub(crate) indexes: Indexes,
     pub(crate) log: Arc<SegmentLog>,
 }
 
@@ -42,13 +47,20 @@ impl From<LogError> for Trouble {
     }
 }
 
-impl Restorer {
-    fn open(&self) -> Result<Arc<dyn Index>, IndexError> {
-        Ok(match (self.kind, &self.sled_folder) {
+impl Indexes {
+    /// Opens the index and reads all of it: it is believed only if it holds exactly what it says.
+    pub(crate) fn open(&self) -> Result<Arc<dyn Index>, IndexError> {
+        let index: Arc<dyn Index> = match (self.kind, &self.sled_folder) {
             (Kind::Sled, Some(folder)) => Arc::new(SledIndex::open(folder, self.genesis, self.cache_bytes)?),
             (Kind::Redb, _) => Arc::new(RedbIndex::open(self.disk.as_ref(), self.genesis, self.cache_bytes)?),
             (Kind::Sled, None) | (Kind::Memory, _) => Arc::new(MemoryIndex::new(self.genesis)),
-        })
+        };
+        let state = index.state();
+        if state.position.sequence == 0 && state != State::empty(self.genesis) {
+            return Err(IndexError::Damaged("it was never completed".to_owned()));
+        }
+        index::verify(index.as_ref())?;
+        Ok(index)
     }
 
     fn set_aside(&self) -> std::io::Result<()> {
@@ -58,40 +70,38 @@ impl Restorer {
             (Kind::Sled, None) | (Kind::Memory, _) => Ok(()),
         }
     }
+}
 
-    /// An index that holds what the journal says. `clean` is what the index held when a server last ended in good order;
-    /// any other index is read through before it is believed.
-    pub(crate) fn restore(&self, clean: Option<State>, snapshot: Option<&Snapshot>) -> Result<Arc<dyn Index>, OpenError> {
-        let why = match self.existing(clean, snapshot) {
+impl Restorer {
+    /// An index that holds what the journal says: the one that was opened, brought up to date, or a new one.
+    pub(crate) fn restore(
+        &self,
+        opened: Result<Arc<dyn Index>, IndexError>,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<Arc<dyn Index>, OpenError> {
+        let why = match opened.map_err(Trouble::Index).and_then(|index| self.bring_up(index, snapshot)) {
             Ok(index) => return Ok(index),
             Err(Trouble::Other(error)) => return Err(error),
             Err(Trouble::Index(error)) => error,
         };
         tracing::warn!(%why, "the storage index is moved aside and made again from snapshot and journal; nothing is lost");
-        self.set_aside().map_err(OpenError::io("moving the damaged index aside"))?;
-        self.existing(None, snapshot).map_err(|trouble| match trouble {
+        self.indexes.set_aside().map_err(OpenError::io("moving the damaged index aside"))?;
+        let made = self.indexes.open().map_err(Trouble::Index).and_then(|index| self.bring_up(index, snapshot));
+        made.map_err(|trouble| match trouble {
             Trouble::Index(error) => OpenError::Index { what: error.to_string() },
             Trouble::Other(error) => error,
         })
     }
 
-    fn existing(&self, clean: Option<State>, snapshot: Option<&Snapshot>) -> Result<Arc<dyn Index>, Trouble> {
-        let index = self.open()?;
-        let state = index.state();
-        if state == State::empty(self.genesis) {
-            if let Some(snapshot) = snapshot {
-                let loaded = snapshot.load(self.disk.as_ref(), index.as_ref(), self.genesis);
-                loaded.map_err(|error| Trouble::Other(error.into()))?;
-            }
-        } else if state.position.sequence == 0 {
-            return Err(IndexError::Damaged("it was never completed".to_owned()).into());
-        } else if clean != Some(state) {
-            index::verify(index.as_ref())?;
+    fn bring_up(&self, index: Arc<dyn Index>, snapshot: Option<&Snapshot>) -> Result<Arc<dyn Index>, Trouble> {
+        let Indexes { disk, genesis, .. } = &self.indexes;
+        let empty = index.state() == State::empty(*genesis);
+        if let Some(snapshot) = snapshot.filter(|_| empty) {
+            snapshot.load(disk.as_ref(), index.as_ref(), *genesis).map_err(|error| Trouble::Other(error.into()))?;
         }
-        let made = index.state().position.sequence != state.position.sequence;
         self.compare(index.state().position)?;
         let replayed = replay(self.log.as_ref(), index.as_ref())?;
-        if made || replayed > 0 {
+        if replayed > 0 || (empty && snapshot.is_some()) {
             index.checkpoint()?;
             tracing::info!(replayed, "storage index brought up to the journal");
         }

@@ -49,7 +49,10 @@ pub(crate) enum SnapshotError {
     Io(io::Error),
     Index(IndexError),
     /// The file is not what was written.
-    Damaged { file: String, what: &'static str },
+    Damaged {
+        file: String,
+        what: &'static str,
+    },
     /// The server is stopping.
     Stopped,
 }
@@ -105,12 +108,7 @@ pub(crate) fn take(
     Ok(snapshot)
 }
 
-fn write(
-    file: Arc<dyn DiskFile>,
-    index: &dyn Index,
-    base: Position,
-    stop: &AtomicBool,
-) -> Result<(), SnapshotError> {
+fn write(file: Arc<dyn DiskFile>, index: &dyn Index, base: Position, stop: &AtomicBool) -> Result<(), SnapshotError> {
     let mut header = [MAGIC.as_slice(), &base.sequence.to_le_bytes(), &base.hash].concat();
     header.extend_from_slice(&crc32c(&header).to_le_bytes());
     file.write_at(0, &header)?;

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use framework::{Batch, Ciphertext, Error, Key, Page, Prefix, Store, Version, Versioned};
 
@@ -13,10 +14,10 @@ use crate::OpenError;
 use crate::committer::{Committer, Counters, Message, Request};
 use crate::disk::{Disk, RealDisk};
 use crate::folder;
-use crate::index::{self, Index, MemoryIndex, State};
+use crate::index::{self, Index, IndexError, MemoryIndex};
 use crate::keeper::Keeper;
 use crate::log::{Log, MemoryLog, Position, SegmentLog};
-use crate::restore::Restorer;
+use crate::restore::{Indexes, Restorer};
 use crate::slot::{Slot, closed};
 use crate::snapshot::Snapshot;
 
@@ -123,33 +124,28 @@ pub fn open_on(
     let genesis = folder::prepare(disk.as_ref())?;
     let snapshot = Snapshot::newest(disk.as_ref())?;
     let covered = snapshot.as_ref().map_or(0, |snapshot| snapshot.base.sequence);
-    let opened = SegmentLog::open(disk.clone(), genesis, covered, options.segment_bytes)?;
+    let indexes = Indexes { kind, disk: disk.clone(), sled_folder, cache_bytes: options.cache_bytes, genesis };
+    // Both are read through before they are believed, side by side.
+    let (index, opened) = std::thread::scope(|scope| {
+        let index = scope.spawn(|| indexes.open());
+        let opened = SegmentLog::open(disk.clone(), genesis, covered, options.segment_bytes);
+        (index.join(), opened)
+    });
+    let index = index.unwrap_or_else(|_| Err(IndexError::Damaged("opening it panicked".to_owned())));
+    let opened = opened?;
     if let Some((file, bytes)) = &opened.cut {
         tracing::warn!(file, bytes, "cut off the end of the journal, torn by a power cut; it was never acknowledged");
     }
     let log = Arc::new(opened.log);
     if let Some(snapshot) = &snapshot {
-        witnessed(&log, snapshot.base)?;
-        witnessed(&log, snapshot.reach)?;
+        witnessed(&log, snapshot.base, "snapshot")?;
+        witnessed(&log, snapshot.reach, "snapshot")?;
     }
-    let mark = folder::take_clean_mark(disk.as_ref()).map_err(OpenError::io("reading the file \"clean\""))?;
-    let clean = mark.as_deref().and_then(folder::read_clean_mark).and_then(State::decode);
-    if let Some(clean) = clean {
-        let tail = log.tail()?;
-        if clean.position.sequence > tail.sequence {
-            let seen = clean.position.sequence;
-            return Err(OpenError::Behind { journal: tail.sequence, seen, witness: "last orderly stop" });
-        }
+    if let Some(end) = folder::read_end(disk.as_ref()).map_err(OpenError::io("reading the file \"end\""))? {
+        witnessed(&log, end, "last orderly stop")?;
     }
-    let restorer = Restorer {
-        kind,
-        disk: disk.clone(),
-        sled_folder,
-        cache_bytes: options.cache_bytes,
-        genesis,
-        log: log.clone(),
-    };
-    let index = restorer.restore(clean, snapshot.as_ref())?;
+    let restorer = Restorer { indexes, log: log.clone() };
+    let index = restorer.restore(index, snapshot.as_ref())?;
     if let Some(snapshot) = &snapshot {
         snapshot.remove_others(disk.as_ref()).map_err(OpenError::io("removing old snapshots"))?;
     }
@@ -163,16 +159,12 @@ fn memory(options: Options) -> Result<Arc<Storage>, OpenError> {
     start(log, Arc::new(MemoryIndex::new(genesis)), Keeper::memory(), options, 1, None)
 }
 
-/// Whether the journal has the record that the snapshot saw, if it still has that part.
-fn witnessed(log: &SegmentLog, seen: Position) -> Result<(), OpenError> {
+/// Whether the journal has the record that somebody has seen, if it still has that part.
+fn witnessed(log: &SegmentLog, seen: Position, witness: &'static str) -> Result<(), OpenError> {
     let journal = log.tail()?.sequence;
     match log.hash_at(seen.sequence)? {
-        Some(hash) if hash != seen.hash => {
-            Err(OpenError::Foreign { sequence: seen.sequence, witness: "snapshot" })
-        }
-        None if seen.sequence > journal => {
-            Err(OpenError::Behind { journal, seen: seen.sequence, witness: "snapshot" })
-        }
+        Some(hash) if hash != seen.hash => Err(OpenError::Foreign { sequence: seen.sequence, witness }),
+        None if seen.sequence > journal => Err(OpenError::Behind { journal, seen: seen.sequence, witness }),
         _ => Ok(()),
     }
 }
@@ -200,6 +192,7 @@ fn start(
         tail,
         in_step: true,
         company: 0,
+        append_took: Duration::ZERO,
         last_retry: None,
     };
     let thread = std::thread::Builder::new().name("committer".to_owned());

@@ -1,4 +1,12 @@
 //! What every kind of storage promises, checked on each of them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test"
+)]
 
 mod support;
 
@@ -179,9 +187,8 @@ fn values_of_all_sizes_come_back() {
 #[test]
 fn readers_see_whole_values_while_they_change() {
     each(|store| {
-        let value = |round: u64| {
-            [round.to_le_bytes().as_slice(), &noise(round, 1000 + (round as usize % 7) * 3000)].concat()
-        };
+        let value =
+            |round: u64| [round.to_le_bytes().as_slice(), &noise(round, 1000 + (round as usize % 7) * 3000)].concat();
         write(store, vec![put("big", &value(0))]).unwrap();
         thread::scope(|scope| {
             let writer = scope.spawn(|| {
@@ -339,8 +346,10 @@ fn the_journal_can_be_followed() {
             write(store, vec![put("a", b"2")]).unwrap();
             write(store, vec![delete("a")]).unwrap();
             let expected = [put("a", b"1"), put("a", b"2"), delete("a")];
-            let expected: Vec<_> =
-                expected.into_iter().map(|write| (write.mount, write.class, write.value.map(|value| value.0))).collect();
+            let expected: Vec<_> = expected
+                .into_iter()
+                .map(|write| (write.mount, write.class, write.value.map(|value| value.0)))
+                .collect();
             assert_eq!(follower.join().unwrap(), expected);
         });
     });

@@ -1,14 +1,24 @@
 //! Whatever is done to the files while no server runs: it is noticed and said, or mended, and never a wrong value is served.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test"
+)]
 
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use framework::Store;
 use storage::{Kind, OpenError, Options, Storage};
-use support::{Random, get, noise, put, rounds, write};
+use support::{Random, get, key, noise, put, rounds, write};
 
 const RECORDS: u64 = 300;
 
@@ -24,16 +34,13 @@ fn open(kind: Kind, folder: &Path) -> Result<Arc<Storage>, OpenError> {
 struct Left(tempfile::TempDir);
 
 impl Left {
-    fn new(kind: Kind, clean: bool) -> Self {
+    fn new(kind: Kind) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = open(kind, folder.path()).unwrap();
         for number in 0..RECORDS {
             write(&store, vec![put(&format!("r/{number}"), &noise(number, 1000))]).unwrap();
         }
         store.close();
-        if !clean {
-            fs::remove_file(folder.path().join("clean")).unwrap();
-        }
         Self(folder)
     }
 
@@ -80,8 +87,13 @@ fn change(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
 
 #[test]
 fn one_flipped_bit_anywhere_in_the_journal_is_noticed() {
-    for clean in [true, false] {
-        let left = Left::new(Kind::Redb, clean);
+    for orderly in [true, false] {
+        let left = Left::new(Kind::Redb);
+        if !orderly {
+            // As after a kill: nothing says where the journal ended.
+            fs::remove_file(left.path().join("end")).unwrap();
+            fs::remove_file(left.path().join("index.redb")).unwrap();
+        }
         let random = &mut Random::new(5);
         for _ in 0..rounds(25, 300) {
             let harmed = left.copy();
@@ -103,7 +115,7 @@ fn one_flipped_bit_anywhere_in_the_journal_is_noticed() {
 
 #[test]
 fn a_shortened_journal_is_noticed() {
-    let left = Left::new(Kind::Redb, true);
+    let left = Left::new(Kind::Redb);
     let last = |left: &Left| left.segments().pop().unwrap();
     let length = fs::metadata(last(&left)).unwrap().len();
     for cut in [1, 100, 1000, length / 2, length - 64, length] {
@@ -117,14 +129,14 @@ fn a_shortened_journal_is_noticed() {
     assert!(harmed.complaint(Kind::Redb).contains("damaged at byte"));
     // With the mark of an orderly end gone too, the index still knows.
     let harmed = left.copy();
-    fs::remove_file(harmed.path().join("clean")).unwrap();
+    fs::remove_file(harmed.path().join("end")).unwrap();
     fs::remove_file(last(&harmed)).unwrap();
     assert!(harmed.complaint(Kind::Redb).contains("index has seen"));
 }
 
 #[test]
 fn missing_swapped_and_foreign_journal_files_are_noticed() {
-    let left = Left::new(Kind::Sled, true);
+    let left = Left::new(Kind::Sled);
     let count = left.segments().len();
     assert!(count >= 4);
     for missing in 0..count {
@@ -141,7 +153,7 @@ fn missing_swapped_and_foreign_journal_files_are_noticed() {
     fs::rename(&aside, &two).unwrap();
     assert!(harmed.complaint(Kind::Sled).contains("is named for record"));
     // The same writes on another server make files of the same names and lengths.
-    let other = Left::new(Kind::Sled, true);
+    let other = Left::new(Kind::Sled);
     for (number, expected) in [(0, "another data directory"), (2, "does not follow")] {
         let harmed = left.copy();
         fs::copy(&other.segments()[number], &harmed.segments()[number]).unwrap();
@@ -158,7 +170,7 @@ fn missing_swapped_and_foreign_journal_files_are_noticed() {
 
 #[test]
 fn a_record_copied_over_another_is_noticed() {
-    let left = Left::new(Kind::Redb, true);
+    let left = Left::new(Kind::Redb);
     let segment = left.segments()[1].clone();
     let bytes = fs::read(&segment).unwrap();
     let starts: Vec<_> = (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"\xc6HF1")).collect();
@@ -174,7 +186,7 @@ fn a_record_copied_over_another_is_noticed() {
 
 #[test]
 fn a_torn_tail_is_cut_and_what_was_acknowledged_stays() {
-    let left = Left::new(Kind::Redb, true);
+    let left = Left::new(Kind::Redb);
     // A server that was cut while it appended: half a record at the end.
     let torn = left.copy();
     let last = torn.segments().pop().unwrap();
@@ -190,7 +202,7 @@ fn a_torn_tail_is_cut_and_what_was_acknowledged_stays() {
 #[test]
 fn a_damaged_index_is_made_again() {
     for (kind, file) in [(Kind::Redb, "index.redb"), (Kind::Sled, "index.sled/db"), (Kind::Sled, "index.sled/conf")] {
-        let left = Left::new(kind, false);
+        let left = Left::new(kind);
         let random = &mut Random::new(9);
         for round in 0..rounds(8, 100) {
             let harmed = left.copy();
@@ -211,6 +223,37 @@ fn a_damaged_index_is_made_again() {
 }
 
 #[test]
+fn an_index_damaged_while_it_is_used_is_made_again_and_never_gives_a_wrong_value() {
+    let left = Left::new(Kind::Redb);
+    // Next to no cache, so that reads come from the file.
+    let options = Options { cache_bytes: 4096, ..options() };
+    let store = storage::open(Kind::Redb, Some(left.path()), options).unwrap();
+    let path = left.path().join("index.redb");
+    let mut bytes = fs::read(&path).unwrap();
+    for sector in bytes.chunks_mut(512).skip(16) {
+        sector[100] ^= 1;
+    }
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(&bytes, 0).unwrap();
+    let mut failed = 0;
+    for number in 0..RECORDS {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            match store.get(&key(&format!("r/{number}"))) {
+                Ok(found) => {
+                    assert!(found.unwrap().value.0 == noise(number, 1000), "record {number}");
+                    break;
+                }
+                Err(_) => failed += 1,
+            }
+            assert!(Instant::now() < deadline, "the index is not made again");
+        }
+    }
+    assert!(failed > 0, "the damage was not met");
+    write(&store, vec![put("new", b"1")]).unwrap();
+}
+
+#[test]
 fn two_servers_on_one_directory_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(Kind::Redb, folder.path()).unwrap();
@@ -224,7 +267,7 @@ fn two_servers_on_one_directory_are_refused() {
 
 #[test]
 fn a_directory_of_another_version_or_of_somebody_else_is_refused_untouched() {
-    let left = Left::new(Kind::Redb, true);
+    let left = Left::new(Kind::Redb);
     let format = left.path().join("format");
     let own = fs::read(&format).unwrap();
     fs::write(&format, "holdfast data 2\nwhatever\n").unwrap();
@@ -244,7 +287,7 @@ fn the_directory_is_for_its_owner_alone() {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&folder), 0o700);
     assert_eq!(mode(&folder.join("journal")), 0o700);
-    for file in ["format", "lock", "clean", "index.redb"] {
+    for file in ["format", "lock", "end", "index.redb"] {
         assert_eq!(mode(&folder.join(file)), 0o600, "{file}");
     }
 }

@@ -31,7 +31,8 @@ fn raise(resource: Resource) -> io::Result<Option<u64>> {
     Ok(maximum)
 }
 
-/// KiB this process has locked in memory (`VmLck`); `None` if `/proc` cannot be read.
+/// KiB this process has locked in memory (`VmLck`); `None` if `/proc` cannot be read. Linux 6.1 leaves memfd_secret
+/// pages out of it although they are never swapped; [`arena::backing`](crate::arena::backing) tells.
 pub fn locked_kib() -> Option<u64> {
     status_field("VmLck")
 }

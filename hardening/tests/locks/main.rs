@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout)] // its report, and what its children tell it
 
 mod acts;
+mod everyday;
 mod memory;
 mod roles;
 

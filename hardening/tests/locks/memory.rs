@@ -50,15 +50,13 @@ fn passes(name: &str) -> Option<&'static str> {
 /// The child prints backing and VmFlags; an ordinary user's limit is enough for the default arena.
 fn locked() -> Option<&'static str> {
     let printed = child_prints(&["locked"]);
-    assert!(printed.contains(" lo "), "{printed}");
-    assert!(printed.contains(" dd "), "{printed}");
-    assert!(printed.contains("guards ---"), "{printed}");
     if !printed.contains("SecretMemory") {
-        assert!(printed.contains(" wf "), "{printed}");
-        return Some("this kernel has no memfd_secret; the case below checks what it has");
+        return Some("this kernel has no memfd_secret; the next case checks what it has");
     }
-    assert!(printed.contains(" dc "), "{printed}");
-    assert!(printed.contains("mem unreadable"), "{printed}");
+    // Not `lo` and not VmLck: Linux 6.1 never evicts these pages, but does not count them as locked.
+    for expected in [" dd ", " dc ", "guards ---", "mem unreadable"] {
+        assert!(printed.contains(expected), "{expected}: {printed}");
+    }
     None
 }
 
@@ -96,7 +94,9 @@ fn print_flags() {
     }
     assert!(guards.iter().all(|guard| guard.starts_with("---")) && guards.len() == 2, "{guards:?}");
     println!("{:?} guards ---", arena::backing().unwrap());
-    assert!(hardening::process::locked_kib().unwrap() >= 4096);
+    if arena::backing() == Some(Backing::Locked) {
+        assert!(hardening::process::locked_kib().unwrap() >= 4096);
+    }
     let mut copy = [0; 32];
     let read = File::open("/proc/self/mem").unwrap().read_exact_at(&mut copy, address as u64);
     assert!(read.is_ok() == (arena::backing() == Some(Backing::Locked)));
@@ -120,6 +120,7 @@ fn limit_is_noticed() -> Option<&'static str> {
 }
 
 fn limit() {
+    without_memfd_secret();
     // Without CAP_IPC_LOCK the limit counts, for root too.
     for set in [caps::CapSet::Effective, caps::CapSet::Permitted] {
         caps::clear(None, set).unwrap();

@@ -33,8 +33,8 @@ pub(crate) fn run(name: &str, rest: &[&str]) -> bool {
         ("bereaved", [folder]) => {
             let (_held, socket) = UnixStream::pair().unwrap();
             lock_monitor(Path::new(folder));
-            let _role = start("server", folder, socket.into());
-            std::thread::park();
+            // Until it is killed, or the role fails to start.
+            start("server", folder, socket.into()).wait(DEADLINE).unwrap();
         }
         ("by-hand", []) => println!("{}", control_socket().unwrap_err()),
         ("signals", []) => caught(),
@@ -119,6 +119,8 @@ fn role_process(role: &str, folder: &Path) {
             }
         }
     }
+    // The monitor has gone. A role that only noticed by its socket would still be here when the test has had enough.
+    std::thread::sleep(2 * DEADLINE.unwrap());
 }
 
 fn orphans() -> Option<&'static str> {

@@ -1,9 +1,11 @@
 //! Which files each role may touch. The monitor's are a superset: its children inherit its locks.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use hardening::lockdown::Files;
 
+use super::Fatal;
 use crate::arguments::ServerOptions;
 use crate::config::{Config, Seal};
 
@@ -43,6 +45,16 @@ pub(crate) fn monitor(options: &ServerOptions, config: &Config, program: &Path) 
         read_write: [server.read_write, hsm.read_write].concat(),
         execute: vec![program.to_owned()],
     }
+}
+
+/// Makes the folders to be written to, for their owner alone. Landlock names folders that exist, so this comes before it.
+pub(crate) fn make_folders(config: &Config) -> Result<(), Fatal> {
+    let folders = config.storage.path.iter().cloned().chain(config.audit_folders());
+    for folder in folders {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        made.map_err(|error| Fatal::Part(format!("making the folder {}: {error}", folder.display())))?;
+    }
+    Ok(())
 }
 
 /// A path's folder; a bare name lies in the current one.

@@ -50,6 +50,7 @@ fn lock_down(options: &ServerOptions, config: Option<&Config>, program: &std::pa
     let mode = config.map_or(Mode::Report, |config| config.hardening);
     let mut lockdown = Lockdown::new(mode, Role::Monitor);
     if let Some(config) = config {
+        files::make_folders(config)?;
         lockdown.files = files::monitor(options, config, program);
         lockdown.hsm_network = matches!(&config.seal, Seal::Pkcs11(hsm) if hsm.network);
     } else {

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub struct Stub(pub Box<dyn Fn(Request) -> Answer + Send + Sync>);
+pub(crate) struct Stub(pub(crate) Box<dyn Fn(Request) -> Answer + Send + Sync>);
 
 impl Corridor for Stub {
     fn submit(&self, request: Request, reply: Reply) -> Result<(), Error> {
@@ -30,7 +30,7 @@ impl Corridor for Stub {
 }
 
 /// Answers with the request.
-pub fn echo(request: Request) -> Answer {
+pub(crate) fn echo(request: Request) -> Answer {
     let Request { operation, path, token, body, origin, help } = request;
     let result = body.map(|body| {
         let mut data = Map::new();
@@ -43,14 +43,17 @@ pub fn echo(request: Request) -> Answer {
         data.insert("help".into(), help.into());
         data.insert("address".into(), origin.remote_address.to_string().into());
         data.insert("certificates".into(), origin.client_certificates.len().into());
-        data.insert("headers".into(), Json::Object(origin.headers.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect()));
+        data.insert(
+            "headers".into(),
+            Json::Object(origin.headers.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect()),
+        );
         Output { data: Some(data), ..Output::default() }
     });
     Answer { request_id: origin.request_id, mount_type: "echo".into(), shape: Shape::Envelope, result }
 }
 
 /// Always gives this outcome.
-pub fn always(shape: Shape, result: impl Fn() -> Result<Output, Error> + Send + Sync + 'static) -> Stub {
+pub(crate) fn always(shape: Shape, result: impl Fn() -> Result<Output, Error> + Send + Sync + 'static) -> Stub {
     Stub(Box::new(move |request| Answer {
         request_id: request.origin.request_id,
         mount_type: "kv".into(),
@@ -59,14 +62,14 @@ pub fn always(shape: Shape, result: impl Fn() -> Result<Output, Error> + Send + 
     }))
 }
 
-pub struct Running {
-    pub address: SocketAddr,
-    pub handle: Handle,
-    pub stop: Option<oneshot::Sender<()>>,
-    pub served: JoinHandle<std::io::Result<()>>,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) handle: Handle,
+    pub(crate) stop: Option<oneshot::Sender<()>>,
+    pub(crate) served: JoinHandle<std::io::Result<()>>,
 }
 
-pub fn start_with(stub: impl Corridor + 'static, limits: Limits, tls: Option<Tls>) -> Running {
+pub(crate) fn start_with(stub: impl Corridor + 'static, limits: Limits, tls: Option<Tls>) -> Running {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let listener = Listener { address: "127.0.0.1:0".parse().unwrap(), tls };
     let server = Server::bind(&[listener], limits, Arc::new(stub), clock).unwrap();
@@ -78,38 +81,38 @@ pub fn start_with(stub: impl Corridor + 'static, limits: Limits, tls: Option<Tls
     Running { address, handle, stop: Some(stop), served }
 }
 
-pub fn start(limits: Limits) -> Running {
+pub(crate) fn start(limits: Limits) -> Running {
     start_with(Stub(Box::new(echo)), limits, None)
 }
 
 #[derive(Debug)]
-pub struct Response {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Response {
-    pub fn json(&self) -> Json {
+    pub(crate) fn json(&self) -> Json {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
-    pub fn data(&self) -> Json {
+    pub(crate) fn data(&self) -> Json {
         assert_eq!(self.status, 200, "{self:?}");
         self.json()["data"].clone()
     }
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (found, value) = line.split_once(": ")?;
             found.eq_ignore_ascii_case(name).then_some(value)
         })
     }
-    pub fn errors(&self) -> String {
+    pub(crate) fn errors(&self) -> String {
         self.json()["errors"].to_string()
     }
 }
 
 /// Reads one answer; `None` if the connection ends before one.
-pub async fn receive(stream: &mut (impl AsyncRead + Unpin)) -> Option<Response> {
+pub(crate) async fn receive(stream: &mut (impl AsyncRead + Unpin)) -> Option<Response> {
     let mut bytes = Vec::new();
     let mut byte = [0];
     while !bytes.ends_with(b"\r\n\r\n") {
@@ -127,18 +130,18 @@ pub async fn receive(stream: &mut (impl AsyncRead + Unpin)) -> Option<Response> 
     Some(response)
 }
 
-pub async fn exchange(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &[u8]) -> Option<Response> {
+pub(crate) async fn exchange(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &[u8]) -> Option<Response> {
     stream.write_all(request).await.ok()?;
     receive(stream).await
 }
 
 /// One request on a connection of its own. `head` is the request line's beginning and further headers.
-pub async fn send(address: SocketAddr, line: &str, headers: &[&str], body: &[u8]) -> Response {
+pub(crate) async fn send(address: SocketAddr, line: &str, headers: &[&str], body: &[u8]) -> Response {
     let mut stream = TcpStream::connect(address).await.unwrap();
     exchange(&mut stream, &request(line, headers, body)).await.unwrap_or_else(|| panic!("no answer to {line}"))
 }
 
-pub fn request(line: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
+pub(crate) fn request(line: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
     let mut text = format!("{line} HTTP/1.1\r\nHost: test\r\n").into_bytes();
     for header in headers {
         text.extend_from_slice(header.as_bytes());
@@ -153,10 +156,10 @@ pub fn request(line: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
 }
 
 /// True if the server ends the connection, false if it is still open after `wait`.
-pub async fn ends(stream: &mut (impl AsyncRead + Unpin), wait: Duration) -> bool {
+pub(crate) async fn ends(stream: &mut (impl AsyncRead + Unpin), wait: Duration) -> bool {
     let mut rest = Vec::new();
     tokio::time::timeout(wait, stream.read_to_end(&mut rest)).await.is_ok()
 }
 
 /// Longer than anything a passing test waits for.
-pub const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);

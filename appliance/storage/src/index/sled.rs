@@ -1,7 +1,7 @@
 //! An index in sled 0.34.7, with everything around it that it needs to be fit for use.
 //!
-//! On its own sled loses data in a power cut, so nothing rests on its durability: the journal holds what counts, and after
-//! an unclean end the whole index is compared with the digest it keeps of itself. What is done here besides:
+//! On its own sled loses data in a power cut, so nothing rests on its durability: the journal holds what counts, and at
+//! every start the whole index is compared with the digest it keeps of itself. What is done here besides:
 //! - a half-written `snap.*.generating` stops sled for ever, so such files go before every open;
 //! - `conf`, `blobs/`, the folder and its parent are synced after every open, since sled never does;
 //! - values that make a leaf larger than 128 KiB go to blob files that are never synced, so no record is larger than 2 KiB:

@@ -19,10 +19,7 @@ struct Kept {
 
 impl MemoryLog {
     pub(crate) fn new(genesis: Position) -> Self {
-        Self {
-            kept: Mutex::new(Kept { records: VecDeque::new(), tail: genesis, bytes: 0 }),
-            grown: Condvar::new(),
-        }
+        Self { kept: Mutex::new(Kept { records: VecDeque::new(), tail: genesis, bytes: 0 }), grown: Condvar::new() }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -35,7 +32,8 @@ impl Log for MemoryLog {
         let mut kept = self.kept();
         if let Some(first) = records.first().filter(|first| first.sequence <= kept.tail.sequence) {
             let taken = kept.records.iter().find(|record| record.sequence == first.sequence);
-            let gone = || LogError::Io { doing: "writing the journal".to_owned(), source: std::io::Error::other("gone") };
+            let gone =
+                || LogError::Io { doing: "writing the journal".to_owned(), source: std::io::Error::other("gone") };
             return taken.map_or_else(|| Append::Refused(gone()), |taken| Append::Taken(Box::new(taken.clone())));
         }
         for record in records {

@@ -363,8 +363,5 @@ fn check_all(segments: &[Arc<Segment>]) -> Result<Vec<Checked>, LogError> {
         }
         work();
     });
-    results
-        .into_iter()
-        .filter_map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner))
-        .collect()
+    results.into_iter().filter_map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
 }

@@ -44,12 +44,7 @@ pub fn list(store: &Storage, folder: &str) -> Vec<String> {
 
 /// Small files and frequent upkeep, so that a short test meets all of it.
 pub fn small() -> Options {
-    Options {
-        segment_bytes: 64 << 10,
-        snapshot_bytes: 256 << 10,
-        checkpoint_bytes: 32 << 10,
-        ..Options::default()
-    }
+    Options { segment_bytes: 64 << 10, snapshot_bytes: 256 << 10, checkpoint_bytes: 32 << 10, ..Options::default() }
 }
 
 pub fn open(kind: Kind, path: &Path) -> Arc<Storage> {

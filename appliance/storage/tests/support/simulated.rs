@@ -36,6 +36,8 @@ pub struct Faults {
     pub lying_sync: bool,
     /// So many syncs of files below `journal/` fail; what they were to write is lost or not.
     pub failing_syncs: u32,
+    /// Writes to files below `journal/` panic.
+    pub panics: bool,
     /// Files below `journal/` and `snapshot/` may be this large together.
     pub capacity: Option<u64>,
 }
@@ -87,8 +89,9 @@ impl SimulatedDisk {
         self.world().faults = faults;
     }
 
-    pub fn operations(&self) -> u64 {
-        self.world().operations
+    pub fn is_cut(&self) -> bool {
+        let world = self.world();
+        world.operations > world.cut_at
     }
 
     /// What is found when the power comes back.
@@ -281,6 +284,10 @@ impl DiskFile for File {
         let stepped = world.step();
         if stepped.is_err() && world.operations > world.cut_at + 1 {
             return stepped;
+        }
+        if self.journal && world.faults.panics {
+            drop(world);
+            panic!("as the test asked");
         }
         let used = world.limited_bytes();
         let capacity = world.faults.capacity.filter(|_| self.limited);
