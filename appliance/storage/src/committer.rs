@@ -169,11 +169,16 @@ impl Committer {
             }
         }
         // Durable from here on, whatever becomes of the index.
-        if let Err(error) = index::apply(index.as_ref(), &records) {
+        let applied = index::apply(index.as_ref(), &records);
+        drop(index);
+        if let Err(error) = applied {
+            tracing::error!(%error, "the storage index failed a write; it is opened again");
             self.in_step = false;
             self.slot.mark_failed();
-            let why = format!("the write is durable, but is not visible yet: {error}");
-            return refuse(answers, &why);
+            // A new index gets these transactions from the journal.
+            if let Err(why) = self.get_in_step() {
+                return refuse(answers, &format!("the write is durable, but is not visible yet: {why}"));
+            }
         }
         self.tail = last;
         self.keeper.wrote(records.iter().map(|record| record.encoded().len() as u64).sum(), records.len() as u64);
@@ -229,6 +234,9 @@ impl Committer {
     /// Makes sure that journal and index stand at the same record, as is always so but after a failure.
     fn get_in_step(&mut self) -> Result<(), String> {
         if self.in_step && !self.slot.has_failed() {
+            if self.keeper.is_makeshift() {
+                self.keeper.end_makeshift(&self.slot);
+            }
             return Ok(());
         }
         if self.last_retry.is_some_and(|last| last.elapsed() < RETRY) && self.slot.has_failed() {

@@ -4,18 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use crate::Options;
 use crate::disk::Disk;
 use crate::folder::write_end;
-use crate::index::IndexError;
+use crate::index::{Index, IndexError};
 use crate::log::{Log, Position};
 use crate::restore::Restorer;
 use crate::slot::Slot;
 use crate::snapshot::{self, Snapshot, SnapshotError};
+use crate::{OpenError, Options};
 
 /// A replay costs more for many small records than their bytes tell.
 const RECORD_COST: u64 = 1024;
+/// How long an index in memory serves before the disk is tried again.
+const TRY_DISK_AGAIN: Duration = Duration::from_secs(3);
 
 /// Belongs to the committer's thread.
 pub(crate) struct Keeper {
@@ -31,6 +34,8 @@ struct Durable {
     running: Option<Running>,
     /// Journal bytes below which a snapshot that failed is not tried again.
     not_before: u64,
+    /// While the index is one in memory: when it was last tried to have one on disk again.
+    makeshift: Option<Instant>,
 }
 
 struct Running {
@@ -45,7 +50,7 @@ impl Keeper {
     }
 
     pub(crate) fn durable(disk: Arc<dyn Disk>, restorer: Restorer, snapshot: Option<Snapshot>) -> Self {
-        let durable = Durable { disk, restorer, snapshot, running: None, not_before: 0 };
+        let durable = Durable { disk, restorer, snapshot, running: None, not_before: 0, makeshift: None };
         Self { durable: Some(durable), since_checkpoint: 0 }
     }
 
@@ -83,20 +88,51 @@ impl Keeper {
         Ok(())
     }
 
-    /// Opens the index again, or makes it again, and puts it in place.
+    /// Opens the failed index again, or makes it again, and puts it in place. Where the disk does not let us, an index in
+    /// memory takes its place: reading needs no space, and the journal has everything.
     pub(crate) fn replace_index(&mut self, slot: &Slot) -> Result<(), String> {
         let Some(durable) = &mut self.durable else { return Err("an index in memory cannot be made again".to_owned()) };
         durable.stop();
         if slot.now().is_some() {
             drop(slot.take().ok_or("the failed storage index is still being read")?);
         }
-        let index = {
-            let opened = durable.restorer.indexes.open();
-            durable.restorer.restore(opened, durable.snapshot.as_ref()).map_err(|error| error.to_string())?
-        };
-        tracing::warn!("the storage index was opened again");
-        slot.put(index);
+        match durable.restore() {
+            Ok(index) => {
+                tracing::warn!("the storage index was opened again");
+                slot.put(index);
+                durable.makeshift = None;
+            }
+            Err(error) => {
+                let index = durable.restorer.makeshift(durable.snapshot.as_ref());
+                slot.put(index.map_err(|other| format!("{error}; {other}"))?);
+                tracing::error!(%error, "the storage index is held in memory until the disk has a place for it");
+                durable.makeshift = Some(Instant::now());
+            }
+        }
         Ok(())
+    }
+
+    /// Whether it is time to try to have an index on disk again.
+    pub(crate) fn is_makeshift(&self) -> bool {
+        let since = self.durable.as_ref().and_then(|durable| durable.makeshift);
+        since.is_some_and(|since| since.elapsed() >= TRY_DISK_AGAIN)
+    }
+
+    /// Tries to have an index on disk again, while the one in memory serves.
+    pub(crate) fn end_makeshift(&mut self, slot: &Slot) {
+        let Some(durable) = &mut self.durable else { return };
+        durable.stop();
+        match durable.restore() {
+            Ok(index) => {
+                slot.put(index);
+                durable.makeshift = None;
+                tracing::warn!("the storage index is on disk again");
+            }
+            Err(error) => {
+                tracing::error!(%error, "the storage index stays in memory");
+                durable.makeshift = Some(Instant::now());
+            }
+        }
     }
 
     /// The end in good order: what is in the index is made durable, and the journal's end is written down.
@@ -118,7 +154,11 @@ impl Keeper {
 }
 
 impl Durable {
-    fn start(&mut self, base: Position, index: Arc<dyn crate::index::Index>) {
+    fn restore(&self) -> Result<Arc<dyn Index>, OpenError> {
+        self.restorer.restore(self.restorer.indexes.open(), self.snapshot.as_ref())
+    }
+
+    fn start(&mut self, base: Position, index: Arc<dyn Index>) {
         let (sender, done) = sync_channel(1);
         let stop = Arc::new(AtomicBool::new(false));
         let (disk, asked) = (self.disk.clone(), stop.clone());

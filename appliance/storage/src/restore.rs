@@ -12,6 +12,8 @@ use crate::{Kind, OpenError};
 /// Records applied together in a replay.
 const REPLAY_BYTES: usize = 1 << 20;
 const REPLAY_RECORDS: usize = 256;
+/// Snapshot and journal up to this size together may be held in memory when an index on disk fails.
+const LARGEST_MAKESHIFT: u64 = 1 << 30;
 
 /// Where the index lies.
 pub(crate) struct Indexes {
@@ -33,6 +35,15 @@ enum Trouble {
     Index(IndexError),
     /// Another index would not help.
     Other(OpenError),
+}
+
+impl Trouble {
+    fn into_error(self) -> OpenError {
+        match self {
+            Self::Index(error) => OpenError::Index { what: error.to_string() },
+            Self::Other(error) => error,
+        }
+    }
 }
 
 impl From<IndexError> for Trouble {
@@ -82,15 +93,25 @@ impl Restorer {
         let why = match opened.map_err(Trouble::Index).and_then(|index| self.bring_up(index, snapshot)) {
             Ok(index) => return Ok(index),
             Err(Trouble::Other(error)) => return Err(error),
+            Err(Trouble::Index(error @ IndexError::Full(_))) => {
+                return Err(OpenError::Index { what: error.to_string() });
+            }
             Err(Trouble::Index(error)) => error,
         };
         tracing::warn!(%why, "the storage index is moved aside and made again from snapshot and journal; nothing is lost");
         self.indexes.set_aside().map_err(OpenError::io("moving the damaged index aside"))?;
         let made = self.indexes.open().map_err(Trouble::Index).and_then(|index| self.bring_up(index, snapshot));
-        made.map_err(|trouble| match trouble {
-            Trouble::Index(error) => OpenError::Index { what: error.to_string() },
-            Trouble::Other(error) => error,
-        })
+        made.map_err(Trouble::into_error)
+    }
+
+    /// An index in memory that holds what the journal says, for when the disk has no place for one.
+    pub(crate) fn makeshift(&self, snapshot: Option<&Snapshot>) -> Result<Arc<dyn Index>, OpenError> {
+        let size = snapshot.map_or(0, |snapshot| snapshot.bytes) + self.log.bytes();
+        if size > LARGEST_MAKESHIFT {
+            return Err(OpenError::Index { what: "it is too large to be kept in memory meanwhile".to_owned() });
+        }
+        let index = Arc::new(MemoryIndex::new(self.indexes.genesis));
+        self.bring_up(index, snapshot).map_err(Trouble::into_error)
     }
 
     fn bring_up(&self, index: Arc<dyn Index>, snapshot: Option<&Snapshot>) -> Result<Arc<dyn Index>, Trouble> {

@@ -1,6 +1,6 @@
 //! Where readers find the index, also while it is being replaced.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,8 @@ pub(crate) struct Slot {
     index: RwLock<Option<Arc<dyn Index>>>,
     failed: AtomicBool,
     closed: AtomicBool,
+    /// How often the index was replaced.
+    replaced: AtomicU64,
     waiting: Mutex<()>,
     back: Condvar,
 }
@@ -25,6 +27,7 @@ impl Slot {
             index: RwLock::new(Some(index)),
             failed: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            replaced: AtomicU64::new(0),
             waiting: Mutex::new(()),
             back: Condvar::new(),
         }
@@ -35,18 +38,19 @@ impl Slot {
     }
 
     /// The index for a reader, waiting for a moment if it is being opened again.
-    pub(crate) fn get(&self) -> Result<Arc<dyn Index>, Error> {
-        if let Some(index) = self.now() {
-            return Ok(index);
-        }
+    fn get(&self) -> Result<Arc<dyn Index>, Error> {
+        self.now().map_or_else(|| self.wait(|| self.now()), Ok)
+    }
+
+    fn wait<T>(&self, mut ready: impl FnMut() -> Option<T>) -> Result<T, Error> {
         let deadline = Instant::now() + PATIENCE;
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if self.closed.load(Ordering::Acquire) {
                 return Err(closed());
             }
-            if let Some(index) = self.now() {
-                return Ok(index);
+            if let Some(ready) = ready() {
+                return Ok(ready);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -56,15 +60,26 @@ impl Slot {
         }
     }
 
-    /// Runs a reader's look-up; a failure is remembered until the index is replaced.
-    pub(crate) fn read<T>(&self, f: impl FnOnce(&dyn Index) -> Result<T, IndexError>) -> Result<T, Error> {
+    /// Runs a reader's look-up. If the index fails, `ask` asks for another one, and the look-up runs once more on that.
+    pub(crate) fn read<T>(
+        &self,
+        look_up: impl Fn(&dyn Index) -> Result<T, IndexError>,
+        ask: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<T, Error> {
+        let replaced = self.replaced.load(Ordering::Acquire);
         let index = self.get()?;
-        f(index.as_ref()).map_err(|error| {
-            if !self.failed.swap(true, Ordering::AcqRel) {
-                tracing::error!(%error, "the storage index failed a read; it will be opened again");
-            }
-            error.into()
-        })
+        let error = match look_up(index.as_ref()) {
+            Ok(found) => return Ok(found),
+            Err(error) => error,
+        };
+        drop(index);
+        if !self.failed.swap(true, Ordering::AcqRel) {
+            tracing::error!(%error, "the storage index failed a read; it is opened again");
+        }
+        ask()?;
+        let again = || self.now().filter(|_| self.replaced.load(Ordering::Acquire) != replaced);
+        let index = self.wait(again).map_err(|_| Error::from(error))?;
+        Ok(look_up(index.as_ref())?)
     }
 
     pub(crate) fn has_failed(&self) -> bool {
@@ -90,8 +105,9 @@ impl Slot {
     }
 
     pub(crate) fn put(&self, index: Arc<dyn Index>) {
-        *self.index.write().unwrap_or_else(PoisonError::into_inner) = Some(index);
         self.failed.store(false, Ordering::Release);
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = Some(index);
+        self.replaced.fetch_add(1, Ordering::AcqRel);
         self.wake();
     }
 

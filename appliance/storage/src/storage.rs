@@ -231,25 +231,24 @@ impl Storage {
         self.log.as_ref()
     }
 
-    fn nudge(&self, error: Error) -> Error {
-        if self.slot.has_failed() {
-            let _ = self.queue.try_send(Message::Look);
-        }
-        error
+    fn read<T>(&self, look_up: impl Fn(&dyn Index) -> Result<T, IndexError>) -> Result<T, Error> {
+        self.slot.read(look_up, || match self.queue.try_send(Message::Look) {
+            // A full queue will bring the committer to look by itself.
+            Ok(()) | Err(TrySendError::Full(_)) => Ok(()),
+            Err(TrySendError::Disconnected(_)) => Err(closed()),
+        })
     }
 }
 
 impl Store<Ciphertext> for Storage {
     fn get(&self, key: &Key) -> Result<Option<Versioned<Ciphertext>>, Error> {
-        let found = self.slot.read(|index| index.get(key.as_str())).map_err(|error| self.nudge(error))?;
+        let found = self.read(|index| index.get(key.as_str()))?;
         Ok(found.map(|stored| Versioned { value: Ciphertext(stored.value), version: Version(stored.version) }))
     }
 
     fn list(&self, folder: &Prefix, page: &Page) -> Result<Vec<String>, Error> {
         let limit = page.limit.unwrap_or(usize::MAX);
-        self.slot
-            .read(|index| index::list(index, folder.as_str(), page.after.as_deref(), limit))
-            .map_err(|error| self.nudge(error))
+        self.read(|index| index::list(index, folder.as_str(), page.after.as_deref(), limit))
     }
 
     fn apply(&self, batch: Batch<Ciphertext>) -> Result<(), Error> {

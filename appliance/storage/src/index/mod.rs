@@ -7,6 +7,7 @@ mod sled;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crc32c::crc32c;
@@ -17,6 +18,7 @@ pub(crate) use self::redb::RedbIndex;
 pub(crate) use self::sled::SledIndex;
 
 use crate::bytes::Reader;
+use crate::disk::is_full;
 use crate::record::{Position, Record, class_from_byte, class_to_byte, sha256};
 
 /// A set of records and the journal position they stand for. Only the committer's thread writes; any number read.
@@ -77,6 +79,8 @@ pub(crate) enum IndexError {
     Damaged(String),
     /// An operation failed; opening it again may help.
     Failed(String),
+    /// There is no space for it; it is sound otherwise.
+    Full(String),
 }
 
 impl fmt::Display for IndexError {
@@ -84,7 +88,14 @@ impl fmt::Display for IndexError {
         match self {
             Self::Damaged(what) => write!(f, "the index is damaged: {what}"),
             Self::Failed(what) => write!(f, "the index failed: {what}"),
+            Self::Full(what) => write!(f, "there is no space for the index: {what}; free some on its disk"),
         }
+    }
+}
+
+impl IndexError {
+    fn io(error: &io::Error) -> Self {
+        if is_full(error) { Self::Full(error.to_string()) } else { Self::Failed(error.to_string()) }
     }
 }
 

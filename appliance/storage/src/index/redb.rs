@@ -37,6 +37,7 @@ fn failed(error: impl Into<redb::Error>) -> IndexError {
         {
             IndexError::Damaged(error.to_string())
         }
+        redb::Error::Io(error) => IndexError::io(&error),
         error @ (redb::Error::TableTypeMismatch { .. } | redb::Error::TableDoesNotExist(_)) => {
             IndexError::Damaged(error.to_string())
         }
@@ -47,7 +48,7 @@ fn failed(error: impl Into<redb::Error>) -> IndexError {
 impl RedbIndex {
     /// Opens the index, or makes an empty one that stands at `genesis`.
     pub(crate) fn open(disk: &dyn Disk, genesis: Position, cache_bytes: usize) -> Result<Self, IndexError> {
-        let io = |error: std::io::Error| IndexError::Failed(error.to_string());
+        let io = |error: std::io::Error| IndexError::io(&error);
         let file = match disk.open(FILE, false) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -64,7 +65,7 @@ impl RedbIndex {
     }
 
     fn create(disk: &dyn Disk, genesis: Position, cache_bytes: usize) -> Result<(), IndexError> {
-        let io = |error: std::io::Error| IndexError::Failed(error.to_string());
+        let io = |error: std::io::Error| IndexError::io(&error);
         let temporary = format!("{FILE}{TEMPORARY}");
         remove_if_there(disk, &temporary).map_err(io)?;
         let file = disk.open(&temporary, true).map_err(io)?;

@@ -45,12 +45,13 @@ fn failed(error: sled::Error) -> IndexError {
         sled::Error::Corruption { .. } | sled::Error::ReportableBug(_) | sled::Error::CollectionNotFound(_) => {
             IndexError::Damaged(error.to_string())
         }
+        sled::Error::Io(error) => io_failed(error),
         error => IndexError::Failed(error.to_string()),
     }
 }
 
 fn io_failed(error: io::Error) -> IndexError {
-    IndexError::Failed(error.to_string())
+    IndexError::io(&error)
 }
 
 impl SledIndex {
