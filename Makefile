@@ -17,11 +17,13 @@ demo-stop:               ## end what `make demo` left running
 	@scripts/demo stop
 
 test: setup              ## every test, with a short run of the long loops
-	@cargo build --locked --package daemon
+	@scripts/setup test
+	@cargo build --locked --workspace --bins --tests
 	@HOLDFAST_BIN="$(CARGO_TARGET_DIR)/debug/holdfast" cargo test --locked --workspace
 
 test-slow: setup         ## the long loops: 200 kills, 200 power cuts
-	@cargo build --locked --package daemon
+	@scripts/setup test
+	@cargo build --locked --workspace --bins --tests
 	@HOLDFAST_LONG=1 HOLDFAST_BIN="$(CARGO_TARGET_DIR)/debug/holdfast" cargo test --locked --workspace
 
 lint:                    ## format, clippy, licences, bans

@@ -134,3 +134,44 @@ impl From<&str> for Secret {
         Secret::transient(text.as_bytes().to_vec())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_no_content_and_compares_by_content() {
+        let secret = Secret::locked(b"hunter2").unwrap();
+        assert_eq!(format!("{secret:?}"), "Secret(7 bytes)");
+        assert_eq!(secret, Secret::from("hunter2"));
+        assert_ne!(secret, Secret::from("hunter3"));
+        assert!(!secret.ct_eq(b"hunter"));
+    }
+
+    #[test]
+    fn a_copy_lives_where_the_original_does() {
+        let locked = Secret::random(32).unwrap().try_clone().unwrap();
+        assert!(locked.is_locked() && locked.len() == 32);
+        let passing = Secret::from("value".to_owned());
+        assert!(!passing.try_clone().unwrap().is_locked());
+    }
+
+    #[test]
+    fn a_passing_value_is_taken_and_given_without_a_copy() {
+        let bytes = b"body".to_vec();
+        let at = bytes.as_ptr();
+        let secret = Secret::from(bytes);
+        assert_eq!(secret.expose().as_ptr(), at);
+        let bytes = secret.into_vec();
+        assert_eq!((bytes.as_ptr(), bytes.as_slice()), (at, &b"body"[..]));
+    }
+
+    #[test]
+    fn empty_and_random_secrets_are_what_they_say() {
+        assert!(Secret::locked(b"").unwrap().is_empty());
+        let mut bytes = [0; 300];
+        random_bytes(&mut bytes);
+        assert!(bytes.iter().any(|byte| *byte != 0));
+        assert_ne!(Secret::random(32).unwrap(), Secret::random(32).unwrap());
+    }
+}

@@ -25,6 +25,13 @@ impl Response {
         self.json
     }
 
+    /// The answer, if it has this status; panics otherwise.
+    #[track_caller]
+    pub fn is(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.json);
+        self.json
+    }
+
     /// The errors as one text.
     pub fn errors(&self) -> String {
         self.json["errors"].to_string()
@@ -79,6 +86,11 @@ impl Client {
     #[track_caller]
     pub fn post(&self, path: &str, body: Value) -> Response {
         self.call("POST", path, Some(&body))
+    }
+
+    #[track_caller]
+    pub fn patch(&self, path: &str, body: Value) -> Response {
+        self.call("PATCH", path, Some(&body))
     }
 
     #[track_caller]

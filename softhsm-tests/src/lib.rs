@@ -8,8 +8,8 @@ mod server;
 mod token;
 
 pub use client::{Client, Response};
-pub use server::{Seal, Server, Setup, binary, signal};
-pub use token::{PIN, SoftHsm};
+pub use server::{Seal, Server, Setup, binary, free_address, running, signal};
+pub use token::{MODULE, PIN, SoftHsm};
 
 /// Whether the long loops run in full.
 pub fn long() -> bool {

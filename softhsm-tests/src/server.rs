@@ -1,9 +1,10 @@
 //! A server under test.
 
 use std::io::Read;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -43,7 +44,8 @@ impl Setup {
 pub struct Server {
     pub folder: TempDir,
     pub setup: Setup,
-    pub port: u16,
+    /// On a loopback address of its own, so that no two servers and no client's connection meet on one port.
+    pub socket: SocketAddr,
     pub child: Option<Child>,
     pub root_token: String,
     pub shares: Vec<String>,
@@ -55,9 +57,9 @@ impl Server {
     pub fn prepare(setup: Setup) -> Self {
         let folder = tempfile::Builder::new().prefix("holdfast-test-").tempdir().unwrap();
         let softhsm = (setup.seal == Seal::SoftHsm).then(|| SoftHsm::new(folder.path()));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let socket = free_address();
         let server =
-            Self { folder, setup, port, child: None, root_token: String::new(), shares: Vec::new(), softhsm };
+            Self { folder, setup, socket, child: None, root_token: String::new(), shares: Vec::new(), softhsm };
         server.write_config();
         if server.softhsm.is_some() {
             let made = server.command(&["hsm", "init", &server.config_flag()]).output().unwrap();
@@ -81,7 +83,7 @@ impl Server {
         };
         let seal = self.softhsm.as_ref().map(SoftHsm::stanza).unwrap_or_default();
         let audit = format!("audit \"file\" \"main\" {{ path = \"{}\" }}\n", self.audit_log().display());
-        let listener = format!("listener \"tcp\" {{ address = \"127.0.0.1:{}\" tls_disable = true }}\n", self.port);
+        let listener = format!("listener \"tcp\" {{ address = \"{}\" tls_disable = true }}\n", self.socket);
         let audit = if self.setup.audit { audit } else { String::new() };
         std::fs::write(self.config(), format!("{storage}{seal}{audit}{listener}{}", self.setup.extra)).unwrap();
         std::fs::create_dir_all(self.audit_log().parent().unwrap()).unwrap();
@@ -118,7 +120,7 @@ impl Server {
     }
 
     pub fn address(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.socket)
     }
 
     /// Starts the process and waits until it answers.
@@ -214,6 +216,14 @@ impl Server {
     }
 }
 
+/// An address that nobody else uses.
+pub fn free_address() -> SocketAddr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let ip = Ipv4Addr::new(127, NEXT.fetch_add(1, Ordering::Relaxed), high, low);
+    TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap()
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -232,7 +242,8 @@ pub fn signal(pid: u32, name: &str) {
     assert!(status.success());
 }
 
-fn running(pid: u32) -> bool {
+/// Whether a process lives; one that has ended and is not waited for does not.
+pub fn running(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     !stat.is_empty() && !stat.contains(") Z ")
 }

@@ -98,7 +98,7 @@ pub(crate) fn build(config: &Config, hsm: Option<Arc<HsmSeal>>, root_token: Opti
             keyring,
             store: Arc::clone(&store),
             catalog: catalog.clone(),
-            product_version: crate::VERSION,
+            versions: system::Versions { reported: config.reported_version.as_str().into(), product: crate::VERSION },
         };
         let mut engines = system::engines(&core);
         engines.extend([engines::kv::v1(), engines::kv::v2()]);

@@ -18,7 +18,7 @@ pub(crate) fn config(dev: &DevOptions) -> Config {
         listeners: vec![server::Listener { address: dev.address, tls: None }],
         seal: Seal::Shamir,
         audits: Vec::new(),
-        api_addr: format!("http://{}", dev.address),
+        reported_version: system::REPORTED_VERSION.to_owned(),
         cluster_name: String::new(),
         log_level: tracing::Level::INFO,
         log_json: false,

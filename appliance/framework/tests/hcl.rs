@@ -63,6 +63,7 @@ fn strings_heredocs_and_numbers_mean_what_they_mean_in_vault() {
         ("a = \"${\n}\"", "${\n}"),
         ("a = \"é€😀\"", "é€😀"),
         ("a = <<EOF\none\n  two\n  EOF\n", "one\n  two\n  "),
+        ("a = <<EOF\n  one\n  EOF\n", "  one\n  "),
         ("a = <<-EOF\n    one\n      two\n    EOF\n", "one\n  two\n"),
         ("a = <<-EOF\none\n  two\n  EOF\n", "one\n  two\n"),
         ("a = <<EOF\r\none\r\nEOF\r\n", "one\n"),
@@ -135,7 +136,13 @@ fn both_forms_give_the_same_blocks() {
         let shown: Vec<_> = blocks.iter().map(|block| format!("{} {}", block.label(), flat(block.body))).collect();
         assert_eq!(shown, ["a k[]=1", "b k[]=2"], "{text}");
     }
-    for text in ["path \"a\" \"b\" {}", "path = 1", "path \"a\" {} path { k = 1 }", "{\"path\": {\"a\": 1}}"] {
+    for text in [
+        "path \"a\" \"b\" {}",
+        "path { \"a\" \"b\" {} }",
+        "path = 1",
+        "path \"a\" {} path { k = 1 }",
+        "{\"path\": {\"a\": 1}}",
+    ] {
         assert!(parse(text).blocks("path", 1).is_err(), "{text}");
     }
     let two = parse(r#"audit "file" "main" { a = 1 }"#);

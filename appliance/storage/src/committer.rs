@@ -89,10 +89,13 @@ impl Committer {
         let mut open = true;
         while open {
             let mut group = Vec::new();
-            let first = queue.recv();
+            // While something is wrong, it is looked after even if nobody asks.
+            let troubled = self.slot.has_failed() || self.keeper.is_makeshift();
+            let first = if troubled { queue.recv_timeout(RETRY) } else { queue.recv().map_err(Into::into) };
             open = match first {
                 Ok(message) => self.take(message, &mut group) && self.drain(queue, &mut group),
-                Err(_) => false,
+                Err(RecvTimeoutError::Timeout) => true,
+                Err(RecvTimeoutError::Disconnected) => false,
             };
             self.commit(group);
             self.upkeep();
@@ -234,7 +237,7 @@ impl Committer {
     /// Makes sure that journal and index stand at the same record, as is always so but after a failure.
     fn get_in_step(&mut self) -> Result<(), String> {
         if self.in_step && !self.slot.has_failed() {
-            if self.keeper.is_makeshift() {
+            if self.keeper.may_end_makeshift() {
                 self.keeper.end_makeshift(&self.slot);
             }
             return Ok(());

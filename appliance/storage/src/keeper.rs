@@ -112,8 +112,13 @@ impl Keeper {
         Ok(())
     }
 
-    /// Whether it is time to try to have an index on disk again.
+    /// Whether the index is one in memory for want of one on disk.
     pub(crate) fn is_makeshift(&self) -> bool {
+        self.durable.as_ref().is_some_and(|durable| durable.makeshift.is_some())
+    }
+
+    /// Whether it is time to try to have an index on disk again.
+    pub(crate) fn may_end_makeshift(&self) -> bool {
         let since = self.durable.as_ref().and_then(|durable| durable.makeshift);
         since.is_some_and(|since| since.elapsed() >= TRY_DISK_AGAIN)
     }

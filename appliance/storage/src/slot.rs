@@ -73,7 +73,9 @@ impl Slot {
             Err(error) => error,
         };
         drop(index);
-        if !self.failed.swap(true, Ordering::AcqRel) {
+        // Unless it was replaced meanwhile; then the look-up is simply done again.
+        let current = self.replaced.load(Ordering::Acquire) == replaced;
+        if current && !self.failed.swap(true, Ordering::AcqRel) {
             tracing::error!(%error, "the storage index failed a read; it is opened again");
         }
         ask()?;

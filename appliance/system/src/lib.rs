@@ -30,11 +30,20 @@ pub struct Core {
     pub store: Arc<dyn Store<Secret>>,
     /// All engines; these among them, which is why it is weak.
     pub catalog: Weak<Catalog>,
-    /// The real version of the product.
-    pub product_version: &'static str,
+    /// What the server says of itself.
+    pub versions: Versions,
 }
 
-/// The version that clients see and gate features by: the Vault whose behaviour this server has.
+/// What the server says of itself.
+#[derive(Clone, Debug)]
+pub struct Versions {
+    /// The version that clients see and gate features by: the Vault whose behaviour this server has. Strict semver.
+    pub reported: Arc<str>,
+    /// The real version of the product.
+    pub product: &'static str,
+}
+
+/// What [`Versions::reported`] is unless the configuration says otherwise.
 pub const REPORTED_VERSION: &str = "1.15.0";
 
 /// The data key in use.

@@ -8,15 +8,15 @@ use framework::{Access, Catalog, Context, Engine, Error, Field, Json, Kind, Map,
 use registry::{MountClass, Registry};
 use serde_json::json;
 
-use crate::{Core, Nothing, REPORTED_VERSION};
+use crate::{Core, Nothing};
 
 pub(crate) fn routes(core: &Core) -> Vec<Route> {
-    let (registry, catalog) = (Arc::clone(&core.registry), core.catalog.clone());
-    let make = move |_: &Context<'_>, _: Nothing| document(&registry, &catalog);
+    let (registry, catalog, version) = (Arc::clone(&core.registry), core.catalog.clone(), Arc::clone(&core.versions.reported));
+    let make = move |_: &Context<'_>, _: Nothing| document(&registry, &catalog, &version);
     vec![Route::new(Read, "internal/specs/openapi", "The API as an OpenAPI document.", make).bare()]
 }
 
-fn document(registry: &Registry, catalog: &Weak<Catalog>) -> Result<Map<String, Json>, Error> {
+fn document(registry: &Registry, catalog: &Weak<Catalog>, version: &str) -> Result<Map<String, Json>, Error> {
     let catalog = catalog.upgrade().ok_or_else(|| Error::internal("the catalog of engines is gone"))?;
     let mut paths: BTreeMap<String, Map<String, Json>> = BTreeMap::new();
     for class in [MountClass::Secret, MountClass::Auth] {
@@ -31,7 +31,7 @@ fn document(registry: &Registry, catalog: &Weak<Catalog>) -> Result<Map<String, 
         "info": {
             "title": "Holdfast API",
             "description": "HTTP API that gives you full access to the server. All API routes are prefixed with `/v1/`.",
-            "version": REPORTED_VERSION,
+            "version": version,
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
         "paths": paths,

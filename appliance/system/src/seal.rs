@@ -7,10 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 use framework::Operation::{Read, Update};
 use framework::{Context, Error, InitRequest, Json, Map, Output, Reply, Route, SealControl, SealStatus, Secret, fields};
 
-use crate::{Core, Nothing, REPORTED_VERSION};
+use crate::{Core, Nothing, Versions};
 
 pub(crate) fn routes(core: &Core) -> Vec<Route> {
-    let product = core.product_version;
+    let versions = || core.versions.clone();
+    let (in_unseal, in_status, in_health) = (versions(), versions(), versions());
     let control = || Arc::clone(&core.control);
     let (for_init, for_initialized, for_unseal, for_status, for_health, for_seal) =
         (control(), control(), control(), control(), control(), control());
@@ -26,19 +27,19 @@ pub(crate) fn routes(core: &Core) -> Vec<Route> {
             .while_sealed()
             .bare(),
         Route::new(Update, "unseal", "Give one share of the unseal key.", move |_: &Context<'_>, given: Unseal| {
-            unseal(&*for_unseal, given).map(|status| seal_status(status, product))
+            unseal(&*for_unseal, given).map(|status| seal_status(status, &in_unseal))
         })
         .open()
         .while_sealed()
         .bare(),
         Route::new(Read, "seal-status", "The state of the seal.", move |_: &Context<'_>, _: Nothing| {
-            Ok(seal_status(for_status.status(), product))
+            Ok(seal_status(for_status.status(), &in_status))
         })
         .open()
         .while_sealed()
         .bare(),
         Route::new(Read, "health", "The health of the server.", move |cx: &Context<'_>, codes: HealthCodes| {
-            health(&for_health.status(), cx, codes, product)
+            health(&for_health.status(), cx, codes, &in_health)
         })
         .open()
         .while_sealed()
@@ -255,7 +256,7 @@ fn share(text: &str) -> Result<Secret, Error> {
     bytes.map(Secret::from).ok_or_else(|| Error::field("key", "'key' must be a valid hex or base64 string"))
 }
 
-fn seal_status(status: SealStatus, product: &str) -> Map<String, Json> {
+fn seal_status(status: SealStatus, versions: &Versions) -> Map<String, Json> {
     let recovery = status.kind != framework::SealKind::Shamir;
     framework::Fields::emit(Status {
         r#type: status.kind.name().to_owned(),
@@ -265,8 +266,8 @@ fn seal_status(status: SealStatus, product: &str) -> Map<String, Json> {
         n: status.shares,
         progress: status.progress.given,
         nonce: status.progress.nonce,
-        version: REPORTED_VERSION.to_owned(),
-        holdfast_version: product.to_owned(),
+        version: versions.reported.to_string(),
+        holdfast_version: versions.product.to_owned(),
         build_date: BUILD_DATE.to_owned(),
         commit_date: BUILD_DATE.to_owned(),
         migration: false,
@@ -286,7 +287,7 @@ const BUILD_DATE: &str = match option_env!("HOLDFAST_BUILD_DATE") {
     None => "1970-01-01T00:00:00Z",
 };
 
-fn health(status: &SealStatus, cx: &Context<'_>, codes: HealthCodes, product: &str) -> Result<Reply<Health>, Error> {
+fn health(status: &SealStatus, cx: &Context<'_>, codes: HealthCodes, versions: &Versions) -> Result<Reply<Health>, Error> {
     let code = if !status.initialized {
         codes.uninitcode.unwrap_or(501)
     } else if status.sealed {
@@ -305,8 +306,8 @@ fn health(status: &SealStatus, cx: &Context<'_>, codes: HealthCodes, product: &s
         replication_performance_mode: if status.sealed { "unknown" } else { "disabled" }.to_owned(),
         replication_dr_mode: if status.sealed { "unknown" } else { "disabled" }.to_owned(),
         server_time_utc: cx.now.secs(),
-        version: REPORTED_VERSION.to_owned(),
-        holdfast_version: product.to_owned(),
+        version: versions.reported.to_string(),
+        holdfast_version: versions.product.to_owned(),
         cluster_name: status.cluster_name.clone(),
         cluster_id: status.cluster_id.clone(),
     };

@@ -18,7 +18,8 @@ pub(crate) struct Config {
     pub(crate) listeners: Vec<server::Listener>,
     pub(crate) seal: Seal,
     pub(crate) audits: Vec<Audit>,
-    pub(crate) api_addr: String,
+    /// The version that clients see.
+    pub(crate) reported_version: String,
     pub(crate) cluster_name: String,
     pub(crate) log_level: tracing::Level,
     pub(crate) log_json: bool,

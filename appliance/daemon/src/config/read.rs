@@ -16,7 +16,7 @@ const MAX_REQUEST_DURATION: Duration = Duration::from_secs(90);
 
 /// Top-level keys that Vault and OpenBao take and that mean nothing here.
 const MEANINGLESS: &[&str] = &[
-    "api_addr_template", "cache_size", "cluster_addr", "disable_cache", "disable_clustering", "disable_printable_check",
+    "api_addr", "cache_size", "cluster_addr", "disable_cache", "disable_clustering", "disable_printable_check",
     "disable_sealwrap_warning", "detect_deadlocks", "enable_response_header_hostname", "enable_response_header_raft_node_id",
     "imprecise_lease_role_tracking", "introspection_endpoint", "log_file", "log_requests_level", "log_rotate_bytes",
     "log_rotate_duration", "log_rotate_max_files", "pid_file", "plugin_directory", "plugin_file_permissions", "plugin_file_uid",
@@ -43,7 +43,7 @@ pub(super) struct Parts {
     pub(super) seal: Option<Seal>,
     pub(super) audits: Vec<super::Audit>,
     hardening: Option<Mode>,
-    api_addr: Option<String>,
+    reported_version: Option<String>,
     cluster_name: Option<String>,
     log_level: Option<tracing::Level>,
     log_json: Option<bool>,
@@ -70,8 +70,12 @@ fn read_file(file: &Path, parts: &mut Parts) -> Result<(), ConfigError> {
 }
 
 fn settings(reader: &mut Reader<'_>, parts: &mut Parts) -> Result<(), ParseError> {
-    if let Some(address) = reader.string("api_addr")? {
-        parts.api_addr = Some(address.to_owned());
+    if let Some(version) = reader.string("reported_version")? {
+        let numbers: Vec<&str> = version.split('.').collect();
+        if numbers.len() != 3 || numbers.iter().any(|number| number.parse::<u16>().is_err()) {
+            return Err(reader.error("reported_version", "reported_version must be three numbers such as 1.15.0"));
+        }
+        parts.reported_version = Some(version.to_owned());
     }
     if let Some(name) = reader.string("cluster_name")? {
         parts.cluster_name = Some(name.to_owned());
@@ -155,7 +159,7 @@ impl Parts {
             listeners: self.listeners,
             seal: self.seal.unwrap_or(Seal::Shamir),
             audits: self.audits,
-            api_addr: self.api_addr.unwrap_or_default(),
+            reported_version: self.reported_version.unwrap_or_else(|| system::REPORTED_VERSION.to_owned()),
             cluster_name: self.cluster_name.unwrap_or_default(),
             log_level: self.log_level.unwrap_or(tracing::Level::INFO),
             log_json: self.log_json.unwrap_or(false),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use framework::{Context, Engine, Error, Input, Json, Map, Operation, Reply, Route, Secs, duration, fields};
+use framework::{Context, Engine, Error, Input, Json, Map, Operation, Output, Reply, Route, Secs, duration, fields};
 
 use super::history::{self, History, Settings, VersionState, value_name};
 use super::v1::names;
@@ -31,6 +31,7 @@ pub fn engine() -> Engine {
             Route::new(Delete, "metadata/{path*}", "Remove a secret with all its versions.", delete_metadata),
             Route::new(List, "metadata/{path*}", "List the names directly below a path.", list),
             Route::new(List, "detailed-metadata/{path*}", "List the names below a path with their settings.", list_detailed),
+            Route::new(Read, "{path*}", "Says which paths there are.", elsewhere),
         ],
         periodic: Vec::new(),
         seal_wrapped: &["versions/", "metadata/"],
@@ -198,6 +199,13 @@ fn settings(cx: &Context<'_>) -> Result<Settings, Error> {
 
 fn nanos(after: Secs) -> u64 {
     u64::try_from(after.0.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A client that takes the mount for one of version 1.
+fn elsewhere(_: &Context<'_>, _: At) -> Result<Output, Error> {
+    let warning = "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints to use. \
+                   If using the CLI, use 'kv get' for this operation.";
+    Ok(Output { status: Some(404), warnings: vec![warning.to_owned()], ..Output::default() })
 }
 
 fn read_config(cx: &Context<'_>, _: Nothing) -> Result<ConfigAnswer, Error> {
