@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 #[derive(Clone)]
 pub struct Client {
     agent: ureq::Agent,
-    base: String,
+    pub base: String,
     pub token: String,
 }
 

@@ -1,7 +1,14 @@
 //! The harness of the black-box suites: starts servers, speaks HTTP to them, and looks at them from outside.
 #![forbid(unsafe_code)]
 // A test ends by panicking, with what went wrong.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    missing_docs
+)]
 
 mod client;
 mod server;

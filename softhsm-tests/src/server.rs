@@ -15,7 +15,9 @@ use crate::token::SoftHsm;
 
 /// The binary under test: `HOLDFAST_BIN`.
 pub fn binary() -> PathBuf {
-    std::env::var_os("HOLDFAST_BIN").map(PathBuf::from).expect("HOLDFAST_BIN names the binary under test: run `make test`")
+    std::env::var_os("HOLDFAST_BIN")
+        .map(PathBuf::from)
+        .expect("HOLDFAST_BIN names the binary under test: run `make test`")
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -89,6 +91,13 @@ impl Server {
         std::fs::create_dir_all(self.audit_log().parent().unwrap()).unwrap();
     }
 
+    /// Changes the configuration for the next start.
+    pub fn edit_config(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.config()).unwrap();
+        assert!(text.contains(from), "{from} is not in\n{text}");
+        std::fs::write(self.config(), text.replace(from, to)).unwrap();
+    }
+
     pub fn config(&self) -> PathBuf {
         self.folder.path().join("config.hcl")
     }
@@ -125,16 +134,22 @@ impl Server {
 
     /// Starts the process and waits until it answers.
     pub fn run(&mut self) {
-        let log = std::fs::File::options().create(true).append(true).open(self.folder.path().join("server.log")).unwrap();
-        let flag = self.config_flag();
-        let child = self.command(&["server", &flag]).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        self.child = Some(child);
+        self.spawn();
         eventually("the server answers", || {
             if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
                 panic!("the server ended with {status}:\n{}", self.server_log());
             }
             self.client().try_call("GET", "sys/seal-status", None)
         });
+    }
+
+    /// Starts the process.
+    pub fn spawn(&mut self) {
+        let log =
+            std::fs::File::options().create(true).append(true).open(self.folder.path().join("server.log")).unwrap();
+        let flag = self.config_flag();
+        let child = self.command(&["server", &flag]).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        self.child = Some(child);
     }
 
     /// Starts it where it must refuse to start; its exit code and what it said.
@@ -150,7 +165,11 @@ impl Server {
     pub fn initialise(&mut self) {
         let answer = self.client().post("sys/init", json!({"secret_shares": 3, "secret_threshold": 2})).ok();
         self.root_token = answer["root_token"].as_str().unwrap().to_owned();
-        let shares = if answer["keys"].as_array().is_some_and(|keys| !keys.is_empty()) { &answer["keys"] } else { &answer["recovery_keys"] };
+        let shares = if answer["keys"].as_array().is_some_and(|keys| !keys.is_empty()) {
+            &answer["keys"]
+        } else {
+            &answer["recovery_keys"]
+        };
         self.shares = shares.as_array().unwrap().iter().map(|share| share.as_str().unwrap().to_owned()).collect();
         self.unseal();
     }

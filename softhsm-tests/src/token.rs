@@ -15,7 +15,8 @@ impl SoftHsm {
     pub fn new(folder: &Path) -> Self {
         let tokens = folder.join("tokens");
         std::fs::create_dir_all(&tokens).unwrap();
-        let conf = format!("directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n", tokens.display());
+        let conf =
+            format!("directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n", tokens.display());
         std::fs::write(folder.join("softhsm2.conf"), conf).unwrap();
         std::fs::write(folder.join("pin"), format!("{PIN}\n")).unwrap();
         let this = Self { folder: folder.to_owned() };

@@ -15,7 +15,10 @@ impl Attempt {
         // 32 bytes of key, and one byte that tells the shares apart where there are several.
         let length = if threshold == 1 { 32 } else { 33 };
         if share.len() != length {
-            return Err(Error::field("key", format!("'key' must be a valid hex or base64 string: a share has {length} bytes")));
+            return Err(Error::field(
+                "key",
+                format!("'key' must be a valid hex or base64 string: a share has {length} bytes"),
+            ));
         }
         if self.shares.is_empty() {
             self.nonce = uuid(rng);

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use barrier::{Barrier, Founding, OpenError, SealWrap};
 use framework::{
-    Ciphertext, Clock, Error, InitAnswer, InitRequest, MountId, Prefix, Rng, Seal, SealControl, SealKind, SealStatus, Secret, Store,
-    Transaction,
+    Ciphertext, Clock, Error, InitAnswer, InitRequest, MountId, Prefix, Rng, Seal, SealControl, SealKind, SealStatus,
+    Secret, Store, Transaction,
 };
 use registry::Registry;
 use seals::{HsmSeal, ShamirSeal, shamir};
@@ -165,7 +165,8 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
     fn load(&self) -> Result<(), Error> {
         let whole = Transaction::new(&*self.barrier);
         let view = whole.view(Prefix::root(), MountId::default(), &[]);
-        let key = view.get(TOKEN_KEY)?.ok_or_else(|| Error::internal("the key under which tokens are known is missing"))?;
+        let key =
+            view.get(TOKEN_KEY)?.ok_or_else(|| Error::internal("the key under which tokens are known is missing"))?;
         self.registry.load(&*self.barrier, &Secret::locked(key.expose())?)
     }
 
@@ -207,7 +208,9 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
                 let wrapped = seal.wrap(root, ROOT_KEY)?;
                 // Nothing is founded on a wrap that cannot be undone.
                 if seal.unwrap(&wrapped, ROOT_KEY)? != *root {
-                    return Err(Error::HsmUnavailable { reason: "the HSM does not give back what it wrapped".to_owned() });
+                    return Err(Error::HsmUnavailable {
+                        reason: "the HSM does not give back what it wrapped".to_owned(),
+                    });
                 }
                 Ok(Protected { wrapped: wrapped.encode(), check_value, shares, recovery: Some(key) })
             }
@@ -285,14 +288,19 @@ impl<D: Store<Ciphertext>> SealControl for Ceremony<D> {
         }
         if record.is(SealKind::Pkcs11) {
             return Err(Error::invalid(
-                "the HSM unseals this server; recovery keys authorise, they do not decrypt. See the server's log for what keeps \
-                 the HSM from it",
+                "the HSM unseals this server when it starts; recovery keys authorise, they do not decrypt. Start the \
+                 server again; if it stays sealed, seal_trouble in sys/seal-status says why",
             ));
         }
         let enough = lock(&self.attempt).add(share, record.threshold, &*self.rng)?;
         if let Some(shares) = enough {
             let _turn = self.turn()?;
-            let wrong = || Error::field("key", "these shares do not open this storage: the attempt starts again with the first share");
+            let wrong = || {
+                Error::field(
+                    "key",
+                    "these shares do not open this storage: the attempt starts again with the first share",
+                )
+            };
             let key = shamir::combine(&shares, record.threshold).map_err(|_| wrong())?;
             let root = ShamirSeal::from_key(&key)?.unwrap(&record.wrapped()?, ROOT_KEY).map_err(|_| wrong())?;
             self.open(&root).map_err(|error| match error {

@@ -90,8 +90,8 @@ fn flags<'a>(
 ) -> Result<(), String> {
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
-        let (name, value) =
-            split(argument).ok_or_else(|| format!("{command}: unexpected argument {argument:?}; see holdfast {command} -help"))?;
+        let (name, value) = split(argument)
+            .ok_or_else(|| format!("{command}: unexpected argument {argument:?}; see holdfast {command} -help"))?;
         let value = match value {
             Some(value) => value,
             None if switches.contains(&name) => "true",
@@ -116,7 +116,9 @@ impl ServerOptions {
                 "dev" => dev = value == "true",
                 "dev-root-token-id" => root_token = Some(value.to_owned()),
                 "dev-listen-address" => {
-                    let parsed = value.parse().map_err(|_| format!("server: -dev-listen-address={value} is not an address such as 127.0.0.1:8200"))?;
+                    let parsed = value.parse().map_err(|_| {
+                        format!("server: -dev-listen-address={value} is not an address such as 127.0.0.1:8200")
+                    })?;
                     address = Some(parsed);
                 }
                 _ => return Ok(false),
@@ -187,9 +189,20 @@ mod tests {
     fn flags_are_taken_with_one_dash_or_two_and_unknown_ones_refused() {
         let Ok(Invocation::Server(options)) = read("server -config=a --config b --log-level=debug") else { panic!() };
         assert_eq!(options.config, [PathBuf::from("a"), PathBuf::from("b")]);
-        let Ok(Invocation::ServerRole(again)) = read(&format!("role server {}", options.arguments().join(" "))) else { panic!() };
+        let Ok(Invocation::ServerRole(again)) = read(&format!("role server {}", options.arguments().join(" "))) else {
+            panic!()
+        };
         assert_eq!(again.config, options.config);
-        for bad in ["server -nope", "server -config", "server x", "server -dev -config=a", "server -dev-root-token-id=x", "server -dev -dev-listen-address=0.0.0.0:1", "hsm", "hsm status -dry-run"] {
+        for bad in [
+            "server -nope",
+            "server -config",
+            "server x",
+            "server -dev -config=a",
+            "server -dev-root-token-id=x",
+            "server -dev -dev-listen-address=0.0.0.0:1",
+            "hsm",
+            "hsm status -dry-run",
+        ] {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use barrier::{Barrier, SealWrap};
 use ceremony::{Ceremony, Protection, Setting};
 use framework::{
-    Catalog, Clock, Error, InitAnswer, InitRequest, Rng, Seal, SealControl, SealStatus, Secret, Store, SystemClock, SystemRng,
+    Catalog, Clock, Error, InitAnswer, InitRequest, Rng, Seal, SealControl, SealStatus, Secret, Store, SystemClock,
+    SystemRng,
 };
 use hardening::arena;
 use pipeline::Pipeline;
@@ -82,8 +83,14 @@ pub(crate) fn build(config: &Config, hsm: Option<Arc<HsmSeal>>, root_token: Opti
     let registry = Arc::new(Registry::new(Arc::clone(&clock), Arc::clone(&rng), settings));
     let protection = hsm.map_or(Protection::Shamir, Protection::Hsm);
     let setting = Setting { storage: config.storage.name(), cluster_name: config.cluster_name.clone(), root_token };
-    let ceremony =
-        Ceremony::new(Arc::clone(&barrier), Arc::clone(&registry), protection, Arc::clone(&clock), Arc::clone(&rng), setting);
+    let ceremony = Ceremony::new(
+        Arc::clone(&barrier),
+        Arc::clone(&registry),
+        protection,
+        Arc::clone(&clock),
+        Arc::clone(&rng),
+        setting,
+    );
     let ceremony = Arc::new(ceremony.map_err(|error| match error {
         Error::Internal(incident) => Fatal::Part(incident.cause),
         other => Fatal::Part(other.to_string()),

@@ -32,9 +32,9 @@ pub(crate) fn config(dev: &DevOptions) -> Config {
     }
 }
 
-/// The root token: as asked for, or left to chance.
-pub(crate) fn root_token(dev: &DevOptions) -> Secret {
-    Secret::from(dev.root_token.clone().unwrap_or_default())
+/// The root token that was asked for; `None` leaves it to chance.
+pub(crate) fn root_token(dev: &DevOptions) -> Option<Secret> {
+    dev.root_token.clone().filter(|token| !token.is_empty()).map(Secret::from)
 }
 
 /// Initialises, unseals, mounts `secret/`, and tells the user how to go on.
@@ -57,7 +57,8 @@ pub(crate) fn prepare(dev: &DevOptions, parts: &Parts, addresses: &[SocketAddr])
 
 /// `secret/`, as a dev server of Vault has it.
 fn mount_secret(parts: &Parts, token: &Secret) -> Result<(), Error> {
-    let body = serde_json::json!({"type": "kv", "options": {"version": "2"}, "description": "key/value secret storage"});
+    let body =
+        serde_json::json!({"type": "kv", "options": {"version": "2"}, "description": "key/value secret storage"});
     let serde_json::Value::Object(body) = body else { return Ok(()) };
     let request = Request {
         operation: Operation::Update,
@@ -69,4 +70,3 @@ fn mount_secret(parts: &Parts, token: &Secret) -> Result<(), Error> {
     };
     parts.pipeline.handle(request).result.map(drop)
 }
-

@@ -23,7 +23,8 @@ static HEAP: hardening::WipingAllocator = hardening::WipingAllocator;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn main() -> ExitCode {
-    let given: Vec<String> = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let given: Vec<String> =
+        std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
     let outcome = match Invocation::read(&given) {
         Err(message) => Err(message),
         Ok(Invocation::Server(options)) => roles::monitor::run(&options).map_err(|error| error.to_string()),

@@ -14,7 +14,14 @@ fn fields(fields: &[Field]) -> String {
 fn describe(engine: &Engine) -> String {
     let mut text = format!("{}\nseal-wrapped: {:?}\n", engine.kind, engine.seal_wrapped);
     for route in &engine.routes {
-        let line = format!("\n{} {} {:?}\n  < {}\n  > {}\n", route.operation, route.pattern.as_str(), route.access, fields(&route.request), fields(&route.response));
+        let line = format!(
+            "\n{} {} {:?}\n  < {}\n  > {}\n",
+            route.operation,
+            route.pattern.as_str(),
+            route.access,
+            fields(&route.request),
+            fields(&route.response)
+        );
         text.push_str(&line);
     }
     text

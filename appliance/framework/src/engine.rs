@@ -44,7 +44,9 @@ impl Engine {
                 best = Some((route, Input { path: parts, ..Input::default() }));
             }
         }
-        best.ok_or_else(|| if known { Error::Unsupported } else { Error::NoRoute { message: "unsupported path".to_owned() } })
+        best.ok_or_else(|| {
+            if known { Error::Unsupported } else { Error::NoRoute { message: "unsupported path".to_owned() } }
+        })
     }
 
     /// The routes whose pattern fits a path, for help.

@@ -89,7 +89,9 @@ impl fmt::Display for Error {
     /// What a client may read; for [`Error::Internal`] without the cause.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Invalid { message, .. } | Self::NoRoute { message } | Self::Refused { message } => f.write_str(message),
+            Self::Invalid { message, .. } | Self::NoRoute { message } | Self::Refused { message } => {
+                f.write_str(message)
+            }
             Self::Denied => f.write_str("permission denied"),
             Self::NotFound => f.write_str("not found"),
             Self::Unsupported => f.write_str("unsupported operation"),

@@ -179,7 +179,9 @@ impl FieldType for BTreeMap<String, String> {
     fn parse(value: Json) -> Result<Self, &'static str> {
         const EXPECTED: &str = "expected an object of text";
         match value {
-            Json::Object(map) => map.into_iter().map(|(k, v)| Ok((k, String::parse(v).map_err(|_| EXPECTED)?))).collect(),
+            Json::Object(map) => {
+                map.into_iter().map(|(k, v)| Ok((k, String::parse(v).map_err(|_| EXPECTED)?))).collect()
+            }
             Json::String(text) if text.is_empty() => Ok(Self::new()),
             _ => Err(EXPECTED),
         }
@@ -240,9 +242,8 @@ pub fn take<T: FieldType>(
         None | Some(Json::Null) => {
             default().or_else(T::absent).ok_or_else(|| Error::field(name, format!("missing field '{name}'")))
         }
-        Some(value) => {
-            T::parse(value).map_err(|expected| Error::field(name, format!("error converting input for field {name:?}: {expected}")))
-        }
+        Some(value) => T::parse(value)
+            .map_err(|expected| Error::field(name, format!("error converting input for field {name:?}: {expected}"))),
     }
 }
 

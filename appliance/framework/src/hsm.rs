@@ -224,14 +224,16 @@ mod tests {
 
     #[test]
     fn messages_cross_whole_and_cut_ones_do_not() {
-        let question = Question::Unwrap { key_label: "k".into(), mechanism: 0x1087, blob: vec![1; 40], aad: b"a/b".to_vec() };
+        let question =
+            Question::Unwrap { key_label: "k".into(), mechanism: 0x1087, blob: vec![1; 40], aad: b"a/b".to_vec() };
         let bytes = question.encode(7);
         let body = &bytes.expose()[4..];
         assert_eq!(Question::decode(body), Some((7, question)));
         for cut in 0..body.len() {
             assert_eq!(Question::decode(&body[..cut]), None);
         }
-        let answer = Answer::Failed(Failure { kind: FailureKind::Operator, message: "C_Login: CKR_PIN_INCORRECT".into() });
+        let answer =
+            Answer::Failed(Failure { kind: FailureKind::Operator, message: "C_Login: CKR_PIN_INCORRECT".into() });
         assert_eq!(Answer::decode(&answer.encode(9).expose()[4..]), Some((9, answer)));
     }
 }

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Error, Field, Fields, IntoOutput, Json, Map, Operation, Output, Permit, Rng, Secret, Timestamp, Unrecorded, View};
+use crate::{
+    Error, Field, Fields, IntoOutput, Json, Map, Operation, Output, Permit, Rng, Secret, Timestamp, Unrecorded, View,
+};
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

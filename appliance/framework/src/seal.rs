@@ -48,11 +48,7 @@ impl Wrapped {
         }
         let (id, blob) = rest.split_at_checked(usize::from(id_len)).ok_or_else(malformed)?;
         let id = std::str::from_utf8(id).map_err(|_| malformed())?;
-        Ok(Self {
-            key_id: KeyId(id.to_owned()),
-            mechanism: u32::from_be_bytes([a, b, c, d]),
-            blob: blob.to_vec(),
-        })
+        Ok(Self { key_id: KeyId(id.to_owned()), mechanism: u32::from_be_bytes([a, b, c, d]), blob: blob.to_vec() })
     }
 }
 

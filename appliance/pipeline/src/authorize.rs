@@ -17,7 +17,13 @@ pub(crate) struct Question<'q> {
 }
 
 /// Judges a request. A refusal that is a matter of policy looks the same to every client; what was missing goes to the log.
-pub(crate) fn authorize(registry: &Registry, store: &dyn Store<Secret>, ask: &Ask<'_>, question: Question<'_>, now: Timestamp) -> Verdict {
+pub(crate) fn authorize(
+    registry: &Registry,
+    store: &dyn Store<Secret>,
+    ask: &Ask<'_>,
+    question: Question<'_>,
+    now: Timestamp,
+) -> Verdict {
     match judge(registry, store, ask, &question, now) {
         Err(error) => Verdict::Refused(error),
         Ok(()) => match question.trouble.or_else(|| unsupported(ask)) {
@@ -73,7 +79,9 @@ fn judge(
 /// Headers that this version does not carry out are refused, never ignored.
 fn unsupported(ask: &Ask<'_>) -> Option<Error> {
     if !ask.origin.namespace.is_empty() {
-        return Some(Error::NoRoute { message: "no such namespace: this server has the root namespace only".to_owned() });
+        return Some(Error::NoRoute {
+            message: "no such namespace: this server has the root namespace only".to_owned(),
+        });
     }
     ask.origin.wrap_ttl.map(|_| Error::invalid("response wrapping is not supported by this version"))
 }

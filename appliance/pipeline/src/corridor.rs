@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use framework::audit::Exempt;
 use framework::{
-    Ask, AuditSink, Caller, Catalog, Clock, Context, Error, Input, Map, MountId, MountInfo, Operation, Origin, Output, Permit,
-    Prefix, Rng, Route, Secret, Store, Timestamp, Transaction, Unrecorded,
+    Ask, AuditSink, Caller, Catalog, Clock, Context, Error, Input, Map, MountId, MountInfo, Operation, Origin, Output,
+    Permit, Prefix, Rng, Route, Secret, Store, Timestamp, Transaction, Unrecorded,
 };
 use registry::{Mount, Registry};
 
@@ -198,7 +198,11 @@ impl Pipeline {
     fn count_use(&self, scene: &Scene<'_>) -> Result<(), Error> {
         for _ in 0..ATTEMPTS {
             let transaction = Transaction::new(&*self.store);
-            self.registry.use_token(&transaction.view(Prefix::root(), MountId::default(), &[]), scene.caller, scene.now)?;
+            self.registry.use_token(
+                &transaction.view(Prefix::root(), MountId::default(), &[]),
+                scene.caller,
+                scene.now,
+            )?;
             match transaction.commit() {
                 Err(Error::Conflict) => {}
                 committed => return committed.and_then(|keys| self.registry.committed(&keys, &*self.store)).map(drop),
@@ -263,7 +267,8 @@ impl Pipeline {
     }
 
     fn locate(&self, operation: Operation, path: &str, help: bool) -> Place<'_> {
-        let nowhere = |error| Place { mount: None, route: Err(error), parts: Vec::new(), seal_wrapped: &[], help: None };
+        let nowhere =
+            |error| Place { mount: None, route: Err(error), parts: Vec::new(), seal_wrapped: &[], help: None };
         // Routes that answer while sealed are found without the mount table, which is sealed too.
         if let Some(rest) = path.strip_prefix("sys/")
             && let Some(system) = self.catalog.find("system", &Default::default())

@@ -7,14 +7,27 @@ pub(crate) fn text(engine: &Engine, path: &str) -> String {
     let mut text = String::new();
     let here: Vec<_> = engine.routes_at(path).collect();
     if path.is_empty() || here.is_empty() {
-        text.push_str(&format!("## DESCRIPTION\n\n{}\n\n## PATHS\n\nThe following paths are supported by this backend.\n", engine.about));
+        text.push_str(&format!(
+            "## DESCRIPTION\n\n{}\n\n## PATHS\n\nThe following paths are supported by this backend.\n",
+            engine.about
+        ));
         for route in &engine.routes {
-            text.push_str(&format!("\n    {} ({})\n        {}\n", route.pattern.as_str(), route.operation, route.about));
+            text.push_str(&format!(
+                "\n    {} ({})\n        {}\n",
+                route.pattern.as_str(),
+                route.operation,
+                route.about
+            ));
         }
         return text;
     }
     for route in here {
-        text.push_str(&format!("Request:        {}\nOperation:      {}\n\n{}\n", route.pattern.as_str(), route.operation, route.about));
+        text.push_str(&format!(
+            "Request:        {}\nOperation:      {}\n\n{}\n",
+            route.pattern.as_str(),
+            route.operation,
+            route.about
+        ));
         fields(&mut text, "PARAMETERS", &route.request);
         fields(&mut text, "ANSWER", &route.response);
         text.push('\n');

@@ -30,9 +30,7 @@ impl Workers {
         let threads = (0..threads)
             .map(|n| {
                 let (pipeline, jobs, busy) = (Arc::clone(&pipeline), Arc::clone(&jobs), Arc::clone(&busy));
-                std::thread::Builder::new()
-                    .name(format!("worker-{n}"))
-                    .spawn(move || work(&pipeline, &jobs, &busy))
+                std::thread::Builder::new().name(format!("worker-{n}")).spawn(move || work(&pipeline, &jobs, &busy))
             })
             .collect::<std::io::Result<Vec<_>>>()?;
         Ok(Self { queue: Mutex::new(Some(queue)), threads: Mutex::new(threads), busy })

@@ -83,7 +83,7 @@ fn lookups_have_the_keys_of_openbao() {
     let shown = framework::Json::Object(found).to_string().replace(&caller.accessor, "A").replace(&*text, "T");
     assert_eq!(shown, expected.split_whitespace().collect::<String>());
     assert_eq!(house.lookup(TokenRef::Accessor(&caller.accessor))["id"], "");
-    assert_eq!(house.lookup(TokenRef::Own(&caller))["ttl"], 3600);
+    assert_eq!(house.lookup(TokenRef::Own(&caller, None))["ttl"], 3600);
     let root = house.lookup(TokenRef::Token(&house.root));
     assert_eq!(
         (&root["expire_time"], &root["ttl"], &root["orphan"]),
@@ -226,7 +226,7 @@ fn uses_are_counted_and_the_last_one_ends_the_token() {
         .write(|view| {
             spend(view)?;
             // The request that the last use is for can still look at the token.
-            house.registry.lookup(view, TokenRef::Own(&caller), house.now())
+            house.registry.lookup(view, TokenRef::Own(&caller, None), house.now())
         })
         .unwrap();
     assert!(house.caller(&token).is_none());

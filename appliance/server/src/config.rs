@@ -66,8 +66,9 @@ pub struct Limits {
     pub streams: u32,
     /// How long the TLS handshake may take.
     pub handshake: Duration,
-    /// How long a connection may be without a request at work: idle, or sending a head slowly. The read buffers of a
-    /// connection still hold its last request, so this bounds how long a token can lie there.
+    /// How long a connection may be without a request at work: idle, or sending a head slowly. A head that is not whole is
+    /// held, and of a very long head (over 8 KiB) a part stays in the buffer, so this bounds how long a token can lie there.
+    /// HTTP/2 connections, whose buffers cannot be wiped in between, are closed after less than a second.
     pub idle: Duration,
     /// How long a body may take to arrive. Longer is a 408.
     pub upload: Duration,

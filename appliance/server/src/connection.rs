@@ -20,10 +20,14 @@ use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
 use crate::config::Limits;
+use crate::scrubbed::Scrubbed;
 use crate::tls;
 
 /// How long a connection that was told to close may stay when no request is at work on it.
 const LINGER: Duration = Duration::from_secs(1);
+/// How long an HTTP/2 connection may be without a request once it had one: its buffers and its header table still hold that
+/// request, and cannot be wiped. HTTP/2 can say that it closes, so that no client loses a request by it.
+const QUIET_HTTP2: Duration = Duration::from_millis(800);
 
 /// What all connections are told.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,6 +47,8 @@ pub(crate) struct Peer {
     opened: Instant,
     /// Requests at work.
     at_work: AtomicUsize,
+    /// Those of them whose body has not arrived yet.
+    arriving: AtomicUsize,
     /// Whether there was a request yet.
     used: AtomicBool,
     /// When the last request ended, in milliseconds since `opened`.
@@ -57,6 +63,7 @@ impl Peer {
             certificates,
             opened: Instant::now(),
             at_work: AtomicUsize::new(0),
+            arriving: AtomicUsize::new(0),
             used: AtomicBool::new(false),
             quiet_since: AtomicU64::new(0),
             close: Notify::new(),
@@ -70,9 +77,20 @@ impl Peer {
         Work(self)
     }
 
+    /// The body of a request at work is arriving until what is returned is dropped.
+    pub(crate) fn arriving(&self) -> Arriving<'_> {
+        self.arriving.fetch_add(1, Ordering::Relaxed);
+        Arriving(self)
+    }
+
     /// Asks for the connection to close once the requests at work are answered.
     pub(crate) fn ask_close(&self) {
         self.close.notify_one();
+    }
+
+    /// Whether nothing is done for this client but waiting for the rest of its requests.
+    fn only_arriving(&self) -> bool {
+        self.at_work.load(Ordering::Relaxed) <= self.arriving.load(Ordering::Relaxed)
     }
 
     /// How long no request has been at work; `None` while one is.
@@ -96,6 +114,15 @@ impl Drop for Work<'_> {
     }
 }
 
+/// A body that is arriving.
+pub(crate) struct Arriving<'a>(&'a Peer);
+
+impl Drop for Arriving<'_> {
+    fn drop(&mut self) {
+        self.0.arriving.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Serves one connection to its end.
 pub(crate) async fn serve(
     stream: TcpStream,
@@ -107,6 +134,29 @@ pub(crate) async fn serve(
 ) {
     // Answers are written whole; waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
+    // Who sends nothing costs nothing: no buffers until the first byte, and the rest of this future on the heap.
+    tokio::select! {
+        readable = tokio::time::timeout(limits.handshake.min(limits.idle), stream.readable()) => {
+            if !matches!(readable, Ok(Ok(()))) {
+                return;
+            }
+        }
+        _ = orders.changed() => return,
+    }
+    let c = converse(stream, address, acceptor, router, limits, orders); if std::env::var_os("SIZES2").is_some() { panic!("{}", std::mem::size_of_val(&c)); }
+    Box::pin(c).await;
+}
+
+/// What follows the first byte.
+async fn converse(
+    stream: TcpStream,
+    address: SocketAddr,
+    acceptor: Option<TlsAcceptor>,
+    router: Router,
+    limits: Limits,
+    mut orders: watch::Receiver<Orders>,
+) {
+    let stream = Scrubbed(stream);
     let Some(acceptor) = acceptor else {
         let peer = Arc::new(Peer::new(address, Vec::new()));
         return http1(stream, &peer, router, &limits, &mut orders).await;
@@ -127,7 +177,7 @@ pub(crate) async fn serve(
     if h2 {
         http2(stream, &peer, router, &limits, &mut orders).await;
     } else {
-        http1(stream, &peer, router, &limits, &mut orders).await;
+        http1(Scrubbed(stream), &peer, router, &limits, &mut orders).await;
     }
 }
 
@@ -145,7 +195,7 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin>(
         .header_read_timeout(None)
         .max_buf_size(limits.head.max(8 << 10))
         .serve_connection(TokioIo::new(stream), service);
-    drive(Box::pin(connection).as_mut(), http1::Connection::graceful_shutdown, peer, limits, orders).await;
+    drive(Box::pin(connection).as_mut(), http1::Connection::graceful_shutdown, peer, limits.idle, limits, orders).await;
 }
 
 async fn http2<S: AsyncRead + AsyncWrite + Unpin>(
@@ -166,7 +216,8 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin>(
         .initial_connection_window_size(512 << 10)
         .max_send_buf_size(64 << 10)
         .serve_connection(TokioIo::new(stream), service);
-    drive(Box::pin(connection).as_mut(), http2::Connection::graceful_shutdown, peer, limits, orders).await;
+    let idle = limits.idle.min(QUIET_HTTP2);
+    drive(Box::pin(connection).as_mut(), http2::Connection::graceful_shutdown, peer, idle, limits, orders).await;
 }
 
 fn answer(
@@ -179,17 +230,18 @@ fn answer(
     router.clone().call(request)
 }
 
-/// Polls a connection until it ends, or until it has been without a request for too long.
+/// Polls a connection until it ends, or until it has been without a request for too long: `idle` after its last one.
 async fn drive<C: Future<Output = hyper::Result<()>>>(
     mut connection: Pin<&mut C>,
     shut_down: fn(Pin<&mut C>),
     peer: &Peer,
+    idle: Duration,
     limits: &Limits,
     orders: &mut watch::Receiver<Orders>,
 ) {
     // Once it is closing: how long it may still stay while no request is at work on it.
     let mut closing: Option<Duration> = None;
-    let mut timer = pin!(tokio::time::sleep(limits.idle));
+    let mut timer = pin!(tokio::time::sleep(idle));
     loop {
         let linger = tokio::select! {
             biased;
@@ -206,19 +258,25 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
                 LINGER
             }
             () = peer.close.notified() => limits.download,
-            () = timer.as_mut() => match (peer.quiet(), closing) {
-                (Some(quiet), Some(linger)) if quiet >= linger => return,
-                (Some(quiet), None) if quiet >= limits.idle => {
-                    if !peer.used.load(Ordering::Relaxed) {
-                        return;
+            () = timer.as_mut() => {
+                let used = peer.used.load(Ordering::Relaxed);
+                let idle = if used { idle } else { limits.idle };
+                match (peer.quiet(), closing) {
+                    (Some(quiet), Some(linger)) if quiet >= linger => return,
+                    // When the server seals, the half of a request that is there must go too.
+                    (None, Some(_)) if !orders.borrow().stop && peer.only_arriving() => return,
+                    (Some(quiet), None) if quiet >= idle => {
+                        if !used {
+                            return;
+                        }
+                        limits.download
                     }
-                    limits.download
-                }
-                (quiet, closing) => {
-                    let whole = closing.unwrap_or(limits.idle);
-                    let left = whole.saturating_sub(quiet.unwrap_or_default()).max(Duration::from_millis(1));
-                    timer.as_mut().reset(tokio::time::Instant::now() + left);
-                    continue;
+                    (quiet, closing) => {
+                        let whole = closing.unwrap_or(idle);
+                        let left = whole.saturating_sub(quiet.unwrap_or_default()).max(Duration::from_millis(1));
+                        timer.as_mut().reset(tokio::time::Instant::now() + left);
+                        continue;
+                    }
                 }
             },
         };

@@ -51,7 +51,10 @@ async fn vault(State(front): State<Arc<Front>>, Extension(peer): Extension<Arc<P
     drop(headers);
 
     let closes = head.as_ref().is_ok_and(|head| closes_after(head.operation, &head.path));
-    let (encoded, unread) = match body::read(body, impatient, &front.limits, &front.budget).await {
+    let arriving = peer.arriving();
+    let body = body::read(body, impatient, &front.limits, &front.budget).await;
+    drop(arriving);
+    let (encoded, unread) = match body {
         Ok((body, charge)) => match head {
             Ok(head) => (front.carry_out(head, Ok(body), charge).await, false),
             Err(refused) => (Encoded::errors(refused.status, &refused.message), false),

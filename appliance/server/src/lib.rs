@@ -19,6 +19,7 @@ mod front;
 mod json;
 mod listen;
 mod query;
+mod scrubbed;
 mod target;
 mod tls;
 mod validity;

@@ -20,6 +20,9 @@ use crate::corridor::Corridor;
 use crate::front::{Front, router};
 use crate::tls;
 
+/// Connections that the kernel holds until they are taken, as far as `net.core.somaxconn` allows.
+const QUEUE: i32 = 4096;
+
 /// Why the server does not start. The operator must change the configuration.
 #[derive(Debug)]
 pub enum StartError {
@@ -93,6 +96,8 @@ impl Server {
             let fault = |error| StartError::Bind(*address, error);
             let socket = TcpListener::bind(address).map_err(fault)?;
             socket.set_nonblocking(true).map_err(fault)?;
+            // std asks for a queue of 128, which a burst of clients fills; listening again only sets its length.
+            rustix::net::listen(&socket, QUEUE).map_err(|error| fault(error.into()))?;
             addresses.push(socket.local_addr().map_err(fault)?);
             sockets.push((socket, config));
         }
@@ -185,6 +190,7 @@ async fn accept(
             Ok((stream, address)) => {
                 let served =
                     connection::serve(stream, address, acceptor.clone(), router.clone(), limits, orders.subscribe());
+                let slot_size = (std::mem::size_of_val(&served), std::mem::size_of_val(&slot)); if std::env::var_os("SIZES").is_some() { tracing::error!("{slot_size:?}"); panic!("{slot_size:?}"); }
                 tokio::spawn(async move {
                     served.await;
                     drop(slot);

@@ -24,6 +24,8 @@ pub trait Disk: Send + Sync {
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
     /// Makes names created, renamed or removed in the folder durable.
     fn sync_folder(&self, folder: &str) -> io::Result<()>;
+    /// Names the time since the power came on: another text after every time it was off. Empty if that is not known.
+    fn life(&self) -> String;
     /// How many syncs of files and folders were asked for since the start.
     fn syncs(&self) -> u64;
 }
@@ -98,6 +100,10 @@ impl Disk for RealDisk {
     fn sync_folder(&self, folder: &str) -> io::Result<()> {
         self.syncs.fetch_add(1, Ordering::Relaxed);
         File::open(self.path(folder))?.sync_all()
+    }
+
+    fn life(&self) -> String {
+        fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
     }
 
     fn syncs(&self) -> u64 {

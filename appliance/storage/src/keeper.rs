@@ -146,10 +146,13 @@ impl Keeper {
         durable.stop();
         let index = slot.now().filter(|_| in_step && !slot.has_failed());
         let position = index.as_ref().map(|index| index.state().position);
-        if let Some(Err(error)) = index.map(|index| index.checkpoint()) {
-            tracing::error!(%error, "the storage index could not be made durable; the next start brings it up to date");
-        }
+        let checkpoint = index.map(|index| index.checkpoint().map_err(|error| error.to_string()));
         slot.close();
+        let on_disk = durable.makeshift.is_none();
+        let closed = || durable.restorer.indexes.closed().map_err(|error| error.to_string());
+        if let Some(Err(error)) = checkpoint.map(|done| if on_disk { done.and_then(|()| closed()) } else { done }) {
+            tracing::error!(%error, "the storage index could not be closed; the next start makes it again if need be");
+        }
         if let Some(position) = position
             && let Err(error) = write_end(durable.disk.as_ref(), position)
         {
@@ -160,7 +163,7 @@ impl Keeper {
 
 impl Durable {
     fn restore(&self) -> Result<Arc<dyn Index>, OpenError> {
-        self.restorer.restore(self.restorer.indexes.open(), self.snapshot.as_ref())
+        self.restorer.restore(self.restorer.indexes.open_failed(), self.snapshot.as_ref())
     }
 
     fn start(&mut self, base: Position, index: Arc<dyn Index>) {

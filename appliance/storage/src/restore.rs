@@ -1,14 +1,18 @@
 //! Bringing the index to where the journal is: at start, and when an index fails while the server runs.
 
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
 use crate::disk::Disk;
-use crate::index::{self, Index, IndexError, MemoryIndex, RedbIndex, SledIndex, State};
+use crate::index::{self, Index, IndexError, MemoryIndex, RedbIndex, SledFiles, SledIndex, State};
 use crate::log::{Log, LogError, Position, SegmentLog};
 use crate::snapshot::Snapshot;
 use crate::{Kind, OpenError};
 
+/// Opening sled may take this long, and a second more for every so many bytes.
+const OPENING: Duration = Duration::from_secs(10);
+const OPENING_RATE: u64 = 10 << 20;
 /// Records applied together in a replay.
 const REPLAY_BYTES: usize = 1 << 20;
 const REPLAY_RECORDS: usize = 256;
@@ -16,10 +20,11 @@ const REPLAY_RECORDS: usize = 256;
 const LARGEST_MAKESHIFT: u64 = 1 << 30;
 
 /// Where the index lies.
+#[derive(Clone)]
 pub(crate) struct Indexes {
     pub(crate) kind: Kind,
     pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) sled_folder: Option<PathBuf>,
+    pub(crate) sled: Option<SledFiles>,
     pub(crate) cache_bytes: usize,
     pub(crate) genesis: Position,
 }
@@ -61,11 +66,30 @@ impl From<LogError> for Trouble {
 impl Indexes {
     /// Opens the index and reads all of it: it is believed only if it holds exactly what it says.
     pub(crate) fn open(&self) -> Result<Arc<dyn Index>, IndexError> {
-        let index: Arc<dyn Index> = match (self.kind, &self.sled_folder) {
-            (Kind::Sled, Some(folder)) => Arc::new(SledIndex::open(folder, self.genesis, self.cache_bytes)?),
-            (Kind::Redb, _) => Arc::new(RedbIndex::open(self.disk.as_ref(), self.genesis, self.cache_bytes)?),
-            (Kind::Sled, None) | (Kind::Memory, _) => Arc::new(MemoryIndex::new(self.genesis)),
-        };
+        match (self.kind, &self.sled) {
+            (Kind::Sled, Some(files)) => self.open_sled(files),
+            (Kind::Redb, _) => {
+                let index = RedbIndex::open(self.disk.as_ref(), self.genesis, self.cache_bytes)?;
+                self.believe(Arc::new(index))
+            }
+            (Kind::Sled, None) | (Kind::Memory, _) => Ok(Arc::new(MemoryIndex::new(self.genesis))),
+        }
+    }
+
+    /// Like [`Self::open`], for an index that has failed in this process.
+    pub(crate) fn open_failed(&self) -> Result<Arc<dyn Index>, IndexError> {
+        match self.kind {
+            Kind::Sled => Err(IndexError::Stale("it failed while it was in use".to_owned())),
+            Kind::Redb | Kind::Memory => self.open(),
+        }
+    }
+
+    /// After the index was closed in good order and let go of.
+    pub(crate) fn closed(&self) -> std::io::Result<()> {
+        self.sled.as_ref().filter(|_| self.kind == Kind::Sled).map_or(Ok(()), SledFiles::set_closed)
+    }
+
+    fn believe(&self, index: Arc<dyn Index>) -> Result<Arc<dyn Index>, IndexError> {
         let state = index.state();
         if state.position.sequence == 0 && state != State::empty(self.genesis) {
             return Err(IndexError::Damaged("it was never completed".to_owned()));
@@ -74,10 +98,33 @@ impl Indexes {
         Ok(index)
     }
 
-    fn set_aside(&self) -> std::io::Result<()> {
-        match (self.kind, &self.sled_folder) {
-            (Kind::Sled, Some(folder)) => SledIndex::set_aside(folder),
-            (Kind::Redb, _) => RedbIndex::set_aside(self.disk.as_ref()),
+    fn open_sled(&self, files: &SledFiles) -> Result<Arc<dyn Index>, IndexError> {
+        let io = |error| IndexError::io(&error);
+        files.may_be_opened()?;
+        files.set_opening().map_err(io)?;
+        let size = std::fs::metadata(files.folder.join("db")).map_or(0, |db| db.len());
+        let limit = OPENING + Duration::from_secs(size / OPENING_RATE);
+        let (sender, opened) = sync_channel(1);
+        let (indexes, folder) = (self.clone(), files.folder.clone());
+        let open = move || {
+            let index = SledIndex::open(&folder, indexes.genesis, indexes.cache_bytes);
+            let _ = sender.send(index.and_then(|index| indexes.believe(Arc::new(index))));
+        };
+        std::thread::Builder::new().name("open-sled".to_owned()).spawn(open).map_err(io)?;
+        let index = opened.recv_timeout(limit).unwrap_or_else(|error| {
+            Err(match error {
+                RecvTimeoutError::Timeout => IndexError::Stuck(format!("sled works on it for more than {limit:?}")),
+                RecvTimeoutError::Disconnected => IndexError::Damaged("opening it panicked".to_owned()),
+            })
+        })?;
+        files.set_open().map_err(io)?;
+        Ok(index)
+    }
+
+    fn set_aside(&self, keep: bool) -> std::io::Result<()> {
+        match (self.kind, &self.sled) {
+            (Kind::Sled, Some(files)) => files.set_aside(keep),
+            (Kind::Redb, _) => RedbIndex::set_aside(self.disk.as_ref(), keep),
             (Kind::Sled, None) | (Kind::Memory, _) => Ok(()),
         }
     }
@@ -98,8 +145,10 @@ impl Restorer {
             }
             Err(Trouble::Index(error)) => error,
         };
-        tracing::warn!(%why, "the storage index is moved aside and made again from snapshot and journal; nothing is lost");
-        self.indexes.set_aside().map_err(OpenError::io("moving the damaged index aside"))?;
+        tracing::warn!(%why, "the storage index is made again from snapshot and journal; nothing is lost");
+        self.indexes
+            .set_aside(matches!(why, IndexError::Damaged(_)))
+            .map_err(OpenError::io("moving the damaged index aside"))?;
         let made = self.indexes.open().map_err(Trouble::Index).and_then(|index| self.bring_up(index, snapshot));
         made.map_err(Trouble::into_error)
     }

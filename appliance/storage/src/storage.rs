@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,13 +14,15 @@ use crate::OpenError;
 use crate::committer::{Committer, Counters, Message, Request};
 use crate::disk::{Disk, RealDisk};
 use crate::folder;
-use crate::index::{self, Index, IndexError, MemoryIndex};
+use crate::index::{self, Index, IndexError, MemoryIndex, SledFiles};
 use crate::keeper::Keeper;
 use crate::log::{Log, MemoryLog, Position, SegmentLog};
 use crate::restore::{Indexes, Restorer};
 use crate::slot::{Slot, closed};
 use crate::snapshot::Snapshot;
 
+/// How long a caller waits for its write before it is told that the disk does not answer.
+const LONGEST_WRITE: Duration = Duration::from_secs(60);
 const SLED_FOLDER: &str = "index.sled";
 
 /// What the index is kept in. The journal is the same under each: a data directory may be opened with another one, which
@@ -124,7 +126,8 @@ pub fn open_on(
     let genesis = folder::prepare(disk.as_ref())?;
     let snapshot = Snapshot::newest(disk.as_ref())?;
     let covered = snapshot.as_ref().map_or(0, |snapshot| snapshot.base.sequence);
-    let indexes = Indexes { kind, disk: disk.clone(), sled_folder, cache_bytes: options.cache_bytes, genesis };
+    let sled = sled_folder.map(|folder| SledFiles { folder, life: disk.life() });
+    let indexes = Indexes { kind, disk: disk.clone(), sled, cache_bytes: options.cache_bytes, genesis };
     // Both are read through before they are believed, side by side.
     let (index, opened) = std::thread::scope(|scope| {
         let index = scope.spawn(|| indexes.open());
@@ -258,7 +261,12 @@ impl Store<Ciphertext> for Storage {
             TrySendError::Disconnected(_) => closed(),
         })?;
         // Ends with an error, too, when the committer dies: it drops its side.
-        answered.recv().unwrap_or_else(|_| Err(Error::internal("the storage committer has ended")))
+        answered.recv_timeout(LONGEST_WRITE).unwrap_or_else(|error| {
+            Err(Error::internal(match error {
+                RecvTimeoutError::Disconnected => "the storage committer has ended",
+                RecvTimeoutError::Timeout => "the disk does not answer; the write may or may not happen",
+            }))
+        })
     }
 }
 

@@ -107,23 +107,28 @@ impl SledFolder {
         Self { root: tempfile::tempdir().unwrap(), life: 0 }
     }
 
-    fn path(&self) -> PathBuf {
+    fn life(&self) -> PathBuf {
         self.root.path().join(self.life.to_string())
+    }
+
+    fn path(&self) -> PathBuf {
+        fs::create_dir_all(self.life()).unwrap();
+        self.life().join("index.sled")
     }
 
     /// Copies the folder as it is at this moment, with the server running.
     fn copy(&self) -> PathBuf {
         let to = self.root.path().join("copy");
         let _ = fs::remove_dir_all(&to);
-        copy(&self.path(), &to);
+        copy(&self.life(), &to);
         to
     }
 
     /// Begins the next life on a copy that has lost pages.
     fn mangle(&mut self, copied: &Path, random: &mut Random) {
-        let old = self.path();
+        let old = self.life();
         self.life += 1;
-        fs::rename(copied, self.path()).unwrap();
+        fs::rename(copied, self.life()).unwrap();
         let _ = fs::remove_dir_all(old);
         for name in ["db", "conf"] {
             let path = self.path().join(name);
@@ -141,7 +146,7 @@ impl SledFolder {
             }
             fs::write(&path, bytes).unwrap();
         }
-        if random.chance(30) {
+        if random.chance(30) && self.path().exists() {
             fs::write(self.path().join("snap.0000000000001234.generating"), [0; 100]).unwrap();
         }
     }

@@ -35,11 +35,16 @@ pub(crate) fn routes(core: &Core) -> Vec<Route> {
             for_disable.disable_audit(&cx.view, &at.path)
         })
         .sudo(),
-        Route::new(Update, "audit-hash/{path*}", "What stands in an audit log for a text.", move |_: &Context<'_>, given: Given| {
-            let input = given.input.filter(|input| !input.is_empty());
-            let input = input.ok_or_else(|| Error::field("input", "the \"input\" parameter is empty"))?;
-            Ok(Hash { hash: for_hash.audit_hash(&given.path, &Secret::from(input))? })
-        })
+        Route::new(
+            Update,
+            "audit-hash/{path*}",
+            "What stands in an audit log for a text.",
+            move |_: &Context<'_>, given: Given| {
+                let input = given.input.filter(|input| !input.is_empty());
+                let input = input.ok_or_else(|| Error::field("input", "the \"input\" parameter is empty"))?;
+                Ok(Hash { hash: for_hash.audit_hash(&given.path, &Secret::from(input))? })
+            },
+        )
         .merged(),
     ]
 }

@@ -12,9 +12,12 @@ pub(crate) fn routes(core: &Core) -> Vec<Route> {
     let registry = || Arc::clone(&core.registry);
     let (own, of_token, of_accessor) = (registry(), registry(), registry());
     vec![
-        Route::new(Update, "capabilities-self", "What the token of the request may do.", move |cx: &Context<'_>, asked: Asked| {
-            answer(&own, cx, &cx.caller.policies, asked.paths()?)
-        })
+        Route::new(
+            Update,
+            "capabilities-self",
+            "What the token of the request may do.",
+            move |cx: &Context<'_>, asked: Asked| answer(&own, cx, &cx.caller.policies, asked.paths()?),
+        )
         .merged(),
         Route::new(Update, "capabilities", "What a token may do.", move |cx: &Context<'_>, asked: AskedOfToken| {
             let token = Secret::from(asked.token);
@@ -22,10 +25,15 @@ pub(crate) fn routes(core: &Core) -> Vec<Route> {
             answer(&of_token, cx, &policies, Asked { path: asked.path, paths: asked.paths }.paths()?)
         })
         .merged(),
-        Route::new(Update, "capabilities-accessor", "What the token of an accessor may do.", move |cx: &Context<'_>, asked: AskedOfAccessor| {
-            let policies = policies_of(&of_accessor, cx, TokenRef::Accessor(&asked.accessor))?;
-            answer(&of_accessor, cx, &policies, Asked { path: asked.path, paths: asked.paths }.paths()?)
-        })
+        Route::new(
+            Update,
+            "capabilities-accessor",
+            "What the token of an accessor may do.",
+            move |cx: &Context<'_>, asked: AskedOfAccessor| {
+                let policies = policies_of(&of_accessor, cx, TokenRef::Accessor(&asked.accessor))?;
+                answer(&of_accessor, cx, &policies, Asked { path: asked.path, paths: asked.paths }.paths()?)
+            },
+        )
         .merged(),
     ]
 }
@@ -73,7 +81,12 @@ fn policies_of(registry: &Registry, cx: &Context<'_>, token: TokenRef<'_>) -> Re
     Ok(policies.iter().filter_map(Json::as_str).map(str::to_owned).collect())
 }
 
-fn answer(registry: &Registry, cx: &Context<'_>, policies: &[String], paths: Vec<String>) -> Result<Map<String, Json>, Error> {
+fn answer(
+    registry: &Registry,
+    cx: &Context<'_>,
+    policies: &[String],
+    paths: Vec<String>,
+) -> Result<Map<String, Json>, Error> {
     let acl = registry.acl_in(&cx.view, policies, cx.now)?;
     let mut map = Map::new();
     // With one path the answer stands under `capabilities` too.

@@ -13,16 +13,25 @@ pub(crate) fn routes(core: &Core) -> Vec<Route> {
     let registry = || Arc::clone(&core.registry);
     let (for_all, for_one, for_acl) = (registry(), registry(), registry());
     vec![
-        Route::new(Read, "internal/ui/mounts", "The mounts that the caller may use.", move |cx: &Context<'_>, _: Nothing| {
-            visible(&for_all, cx)
-        })
+        Route::new(
+            Read,
+            "internal/ui/mounts",
+            "The mounts that the caller may use.",
+            move |cx: &Context<'_>, _: Nothing| visible(&for_all, cx),
+        )
         .open(),
-        Route::new(Read, "internal/ui/mounts/{path*}", "The mount that a path lies under.", move |cx: &Context<'_>, at: At| {
-            mount_of(&for_one, cx, &at.path)
-        }),
-        Route::new(Read, "internal/ui/resultant-acl", "What the caller's policies allow.", move |cx: &Context<'_>, _: Nothing| {
-            Ok(for_acl.acl_in(&cx.view, &cx.caller.policies, cx.now)?.resultant())
-        }),
+        Route::new(
+            Read,
+            "internal/ui/mounts/{path*}",
+            "The mount that a path lies under.",
+            move |cx: &Context<'_>, at: At| mount_of(&for_one, cx, &at.path),
+        ),
+        Route::new(
+            Read,
+            "internal/ui/resultant-acl",
+            "What the caller's policies allow.",
+            move |cx: &Context<'_>, _: Nothing| Ok(for_acl.acl_in(&cx.view, &cx.caller.policies, cx.now)?.resultant()),
+        ),
     ]
 }
 
@@ -41,11 +50,13 @@ fields! {
 }
 
 fn visible(registry: &Registry, cx: &Context<'_>) -> Result<Visible, Error> {
-    let acl = if cx.caller.token.is_empty() { None } else { Some(registry.acl_in(&cx.view, &cx.caller.policies, cx.now)?) };
+    let acl =
+        if cx.caller.token.is_empty() { None } else { Some(registry.acl_in(&cx.view, &cx.caller.policies, cx.now)?) };
     let of = |class: MountClass| -> Result<Map<String, Json>, Error> {
         let mounts = registry.mounts(class)?;
         let shown = mounts.iter().filter(|mount| {
-            mount.entry.config.listing_visibility == "unauth" || acl.as_ref().is_some_and(|acl| acl.reaches(&mount.entry.path))
+            mount.entry.config.listing_visibility == "unauth"
+                || acl.as_ref().is_some_and(|acl| acl.reaches(&mount.entry.path))
         });
         Ok(shown
             .map(|mount| {
@@ -60,7 +71,10 @@ fn visible(registry: &Registry, cx: &Context<'_>) -> Result<Visible, Error> {
 /// The command line asks this before every `kv` command, to learn the version of the engine.
 fn mount_of(registry: &Registry, cx: &Context<'_>, path: &str) -> Result<Map<String, Json>, Error> {
     let refused = || Error::Refused {
-        message: format!("preflight capability check returned 403, please ensure client's policies grant access to path {:?}", with_slash(path)),
+        message: format!(
+            "preflight capability check returned 403, please ensure client's policies grant access to path {:?}",
+            with_slash(path)
+        ),
     };
     let found: Option<(Arc<Mount>, &str)> = registry.locate(path)?;
     let (mount, _) = found.ok_or_else(refused)?;

@@ -21,7 +21,11 @@ pub(crate) fn routes(core: &Core) -> Vec<Route> {
     vec![
         Route::new(Read, "key-status", "The data key in use.", move |_: &Context<'_>, _: Nothing| {
             let status = keyring.status()?;
-            Ok(Status { term: status.term, install_time: status.installed.to_string(), encryptions: status.encryptions })
+            Ok(Status {
+                term: status.term,
+                install_time: status.installed.to_string(),
+                encryptions: status.encryptions,
+            })
         })
         .merged(),
         rotate("rotate"),

@@ -50,13 +50,17 @@ fn of_class(core: &Core, class: MountClass) -> Vec<Route> {
     let catalog = core.catalog.clone();
     let sudo = |route: Route| if auth { route.sudo() } else { route };
     vec![
-        Route::new(Read, list, "List what is mounted.", move |_: &Context<'_>, _: Nothing| all(&for_list, class)).merged(),
-        sudo(Route::new(Read, one, "Read a mount, or with /tune its settings.", move |_: &Context<'_>, at: At| {
-            match at.path.trim_end_matches('/').strip_suffix("/tune") {
+        Route::new(Read, list, "List what is mounted.", move |_: &Context<'_>, _: Nothing| all(&for_list, class))
+            .merged(),
+        sudo(Route::new(
+            Read,
+            one,
+            "Read a mount, or with /tune its settings.",
+            move |_: &Context<'_>, at: At| match at.path.trim_end_matches('/').strip_suffix("/tune") {
                 Some(path) => tuned(&for_tuned, class, path),
                 None => shown(&for_one, class, &at.path),
-            }
-        }))
+            },
+        ))
         .merged(),
         sudo(Route::new(Update, one, enable, move |cx: &Context<'_>, wanted: Wanted| {
             match wanted.path.trim_end_matches('/').strip_suffix("/tune").map(str::to_owned) {
@@ -152,12 +156,16 @@ pub(crate) fn running_version() -> &'static str {
 fn all(registry: &Registry, class: MountClass) -> Result<Map<String, Json>, Error> {
     let mounts = registry.mounts(class)?;
     let relative = |path: &str| path.strip_prefix(class.prefix()).unwrap_or(path).to_owned();
-    Ok(mounts.iter().map(|mount| (relative(&mount.entry.path), Json::Object(mount.to_json(running_version())))).collect())
+    Ok(mounts
+        .iter()
+        .map(|mount| (relative(&mount.entry.path), Json::Object(mount.to_json(running_version()))))
+        .collect())
 }
 
 fn shown(registry: &Registry, class: MountClass, path: &str) -> Result<Map<String, Json>, Error> {
     let mount = registry.mount(&full(class, path))?;
-    let mount = mount.ok_or_else(|| Error::invalid(format!("No secret engine mount at {}/", path.trim_end_matches('/'))))?;
+    let mount =
+        mount.ok_or_else(|| Error::invalid(format!("No secret engine mount at {}/", path.trim_end_matches('/'))))?;
     Ok(mount.to_json(running_version()))
 }
 
@@ -167,7 +175,13 @@ fn tuned(registry: &Registry, class: MountClass, path: &str) -> Result<Map<Strin
     Ok(mount.tune_to_json())
 }
 
-fn enable_mount(registry: &Registry, catalog: &Weak<Catalog>, cx: &Context<'_>, class: MountClass, wanted: Wanted) -> Result<(), Error> {
+fn enable_mount(
+    registry: &Registry,
+    catalog: &Weak<Catalog>,
+    cx: &Context<'_>,
+    class: MountClass,
+    wanted: Wanted,
+) -> Result<(), Error> {
     let kind = wanted.r#type.or(wanted.plugin_name).filter(|kind| !kind.is_empty());
     let kind = kind.ok_or_else(|| Error::field("type", "backend type must be specified as a string"))?;
     if wanted.plugin_version.is_some_and(|version| !version.is_empty()) {
@@ -203,7 +217,9 @@ fn enable_mount(registry: &Registry, catalog: &Weak<Catalog>, cx: &Context<'_>, 
 fn setting<T: FieldType>(config: &mut Map<String, Json>, name: &'static str) -> Result<Option<T>, Error> {
     match config.remove(name) {
         None | Some(Json::Null) => Ok(None),
-        Some(value) => T::parse(value).map(Some).map_err(|expected| Error::field("config", format!("{name}: {expected}"))),
+        Some(value) => {
+            T::parse(value).map(Some).map_err(|expected| Error::field("config", format!("{name}: {expected}")))
+        }
     }
 }
 

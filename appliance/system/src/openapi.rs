@@ -11,7 +11,8 @@ use serde_json::json;
 use crate::{Core, Nothing};
 
 pub(crate) fn routes(core: &Core) -> Vec<Route> {
-    let (registry, catalog, version) = (Arc::clone(&core.registry), core.catalog.clone(), Arc::clone(&core.versions.reported));
+    let (registry, catalog, version) =
+        (Arc::clone(&core.registry), core.catalog.clone(), Arc::clone(&core.versions.reported));
     let make = move |_: &Context<'_>, _: Nothing| document(&registry, &catalog, &version);
     vec![Route::new(Read, "internal/specs/openapi", "The API as an OpenAPI document.", make).bare()]
 }
@@ -62,7 +63,8 @@ fn engine_paths(mount: &str, engine: &Engine, paths: &mut BTreeMap<String, Map<S
 }
 
 fn add_list(operation: &mut Map<String, Json>, route: &Route) {
-    let parameter = json!({"name": "list", "in": "query", "description": "Return a list if `true`", "schema": {"type": "string"}});
+    let parameter =
+        json!({"name": "list", "in": "query", "description": "Return a list if `true`", "schema": {"type": "string"}});
     if let Some(Json::Array(parameters)) = operation.get_mut("parameters") {
         parameters.push(parameter);
     }
@@ -71,7 +73,8 @@ fn add_list(operation: &mut Map<String, Json>, route: &Route) {
 
 fn operation(route: &Route) -> Json {
     let in_path: Vec<&str> = route.pattern.names().collect();
-    let (path, other): (Vec<&Field>, Vec<&Field>) = route.request.iter().partition(|field| in_path.contains(&field.name));
+    let (path, other): (Vec<&Field>, Vec<&Field>) =
+        route.request.iter().partition(|field| in_path.contains(&field.name));
     let mut parameters: Vec<Json> = path.into_iter().map(|field| parameter(field, "path", true)).collect();
     let mut operation = json!({
         "summary": route.about,
@@ -82,7 +85,10 @@ fn operation(route: &Route) -> Json {
     if route.operation.has_body() {
         if !other.is_empty() {
             let body: Vec<Field> = other.into_iter().cloned().collect();
-            map.insert("requestBody".into(), json!({"required": true, "content": {"application/json": {"schema": schema(&body)}}}));
+            map.insert(
+                "requestBody".into(),
+                json!({"required": true, "content": {"application/json": {"schema": schema(&body)}}}),
+            );
         }
     } else {
         parameters.extend(other.into_iter().map(|field| parameter(field, "query", field.required)));
@@ -104,7 +110,11 @@ fn parameter(field: &Field, location: &str, required: bool) -> Json {
 }
 
 fn answer(route: &Route) -> Json {
-    if route.bare { schema(&route.response) } else { json!({"type": "object", "properties": {"data": schema(&route.response)}}) }
+    if route.bare {
+        schema(&route.response)
+    } else {
+        json!({"type": "object", "properties": {"data": schema(&route.response)}})
+    }
 }
 
 fn schema(fields: &[Field]) -> Json {

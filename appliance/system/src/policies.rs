@@ -12,11 +12,12 @@ use crate::{Core, Keys, Nothing};
 
 pub(crate) fn routes(core: &Core) -> Vec<Route> {
     let registry = || Arc::clone(&core.registry);
-    let list = |registry: Arc<Registry>| {
-        move |cx: &Context<'_>, _: Nothing| Ok(Keys { keys: registry.policies(&cx.view)? })
-    };
+    let list =
+        |registry: Arc<Registry>| move |cx: &Context<'_>, _: Nothing| Ok(Keys { keys: registry.policies(&cx.view)? });
     let write = |registry: Arc<Registry>| {
-        move |cx: &Context<'_>, policy: Write| registry.put_policy(&cx.view, &policy.name, &text(policy.policy)?, cx.now)
+        move |cx: &Context<'_>, policy: Write| {
+            registry.put_policy(&cx.view, &policy.name, &text(policy.policy)?, cx.now)
+        }
     };
     let delete = |registry: Arc<Registry>| move |cx: &Context<'_>, at: At| registry.delete_policy(&cx.view, &at.name);
     let (new, old, both) = (registry(), registry(), registry());
@@ -33,8 +34,10 @@ pub(crate) fn routes(core: &Core) -> Vec<Route> {
         })
         .merged(),
         Route::new(List, "policy", "List the names of the policies.", list(registry())).merged(),
-        Route::new(Read, "policy/{name}", "Read a policy.", move |cx: &Context<'_>, at: At| read(&old, cx, &at.name, "rules"))
-            .merged(),
+        Route::new(Read, "policy/{name}", "Read a policy.", move |cx: &Context<'_>, at: At| {
+            read(&old, cx, &at.name, "rules")
+        })
+        .merged(),
         Route::new(Update, "policy/{name}", "Write a policy.", write(registry())),
         Route::new(Delete, "policy/{name}", "Delete a policy.", delete(registry())),
     ]

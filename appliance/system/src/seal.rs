@@ -5,7 +5,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use framework::Operation::{Read, Update};
-use framework::{Context, Error, InitRequest, Json, Map, Output, Reply, Route, SealControl, SealStatus, Secret, fields};
+use framework::{
+    Context, Error, InitRequest, Json, Map, Output, Reply, Route, SealControl, SealStatus, Secret, fields,
+};
 
 use crate::{Core, Nothing, Versions};
 
@@ -22,10 +24,12 @@ pub(crate) fn routes(core: &Core) -> Vec<Route> {
         .open()
         .while_sealed()
         .bare(),
-        Route::new(Update, "init", "Initialize the server.", move |_: &Context<'_>, wanted: Init| init(&*for_init, wanted))
-            .open()
-            .while_sealed()
-            .bare(),
+        Route::new(Update, "init", "Initialize the server.", move |_: &Context<'_>, wanted: Init| {
+            init(&*for_init, wanted)
+        })
+        .open()
+        .while_sealed()
+        .bare(),
         Route::new(Update, "unseal", "Give one share of the unseal key.", move |_: &Context<'_>, given: Unseal| {
             unseal(&*for_unseal, given).map(|status| seal_status(status, &in_unseal))
         })
@@ -44,10 +48,12 @@ pub(crate) fn routes(core: &Core) -> Vec<Route> {
         .open()
         .while_sealed()
         .bare(),
-        Route::new(Read, "leader", "Who leads the cluster.", |_: &Context<'_>, _: Nothing| Ok(Leader { ha_enabled: false }))
-            .open()
-            .while_sealed()
-            .bare(),
+        Route::new(Read, "leader", "Who leads the cluster.", |_: &Context<'_>, _: Nothing| {
+            Ok(Leader { ha_enabled: false })
+        })
+        .open()
+        .while_sealed()
+        .bare(),
         Route::new(Update, "seal", "Seal the server.", move |_: &Context<'_>, _: Nothing| {
             let control = Arc::clone(&for_seal);
             // Sealed only after the answer is recorded: the audit log's keys go with the rest.
@@ -204,19 +210,29 @@ fn init(control: &dyn SealControl, wanted: Init) -> Result<InitAnswer, Error> {
         (wanted.recovery_shares.or(wanted.secret_shares), wanted.recovery_threshold.or(wanted.secret_threshold))
     } else {
         if wanted.recovery_shares.is_some_and(|n| n > 0) || wanted.recovery_threshold.is_some_and(|n| n > 0) {
-            return Err(Error::field("recovery_shares", "parameters recovery_shares and recovery_threshold need an HSM or KMS seal"));
+            return Err(Error::field(
+                "recovery_shares",
+                "parameters recovery_shares and recovery_threshold need an HSM or KMS seal",
+            ));
         }
         (wanted.secret_shares, wanted.secret_threshold)
     };
     let request = InitRequest { shares: shares.unwrap_or(5), threshold: threshold.unwrap_or(3) };
     if request.shares == 0 || request.threshold == 0 || request.threshold > request.shares {
-        return Err(Error::field("secret_threshold", "shares and threshold must be at least 1, and the threshold no greater than the shares"));
+        return Err(Error::field(
+            "secret_threshold",
+            "shares and threshold must be at least 1, and the threshold no greater than the shares",
+        ));
     }
     if request.threshold == 1 && request.shares > 1 {
-        return Err(Error::field("secret_threshold", "invalid seal configuration: threshold must be greater than one for multiple shares"));
+        return Err(Error::field(
+            "secret_threshold",
+            "invalid seal configuration: threshold must be greater than one for multiple shares",
+        ));
     }
     let answer = control.initialize(&request)?;
-    let hex = answer.shares.iter().map(|share| share.expose().iter().map(|byte| format!("{byte:02x}")).collect()).collect();
+    let hex =
+        answer.shares.iter().map(|share| share.expose().iter().map(|byte| format!("{byte:02x}")).collect()).collect();
     let base64 = answer.shares.iter().map(|share| STANDARD.encode(share.expose())).collect();
     let root_token = String::from_utf8_lossy(answer.root_token.expose()).into_owned();
     let (keys, recovery) = if answer.recovery { (None, Some((hex, base64))) } else { (Some((hex, base64)), None) };
@@ -287,7 +303,12 @@ const BUILD_DATE: &str = match option_env!("HOLDFAST_BUILD_DATE") {
     None => "1970-01-01T00:00:00Z",
 };
 
-fn health(status: &SealStatus, cx: &Context<'_>, codes: HealthCodes, versions: &Versions) -> Result<Reply<Health>, Error> {
+fn health(
+    status: &SealStatus,
+    cx: &Context<'_>,
+    codes: HealthCodes,
+    versions: &Versions,
+) -> Result<Reply<Health>, Error> {
     let code = if !status.initialized {
         codes.uninitcode.unwrap_or(501)
     } else if status.sealed {

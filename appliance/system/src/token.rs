@@ -108,7 +108,10 @@ fn spec(wanted: Create, path: &'static str, orphan_allowed: bool) -> Result<Toke
         Some(other) => return Err(Error::field("type", format!("invalid 'token_type' value {other:?}"))),
     };
     if wanted.entity_alias.is_some_and(|alias| !alias.is_empty()) {
-        return Err(Error::field("entity_alias", "'entity_alias' is only allowed in combination with token role, which this version does not have"));
+        return Err(Error::field(
+            "entity_alias",
+            "'entity_alias' is only allowed in combination with token role, which this version does not have",
+        ));
     }
     let duration = |secs: Option<Secs>| secs.unwrap_or_default().0;
     Ok(TokenSpec {
@@ -141,10 +144,7 @@ fn named(token: Option<String>) -> Result<Secret, Error> {
 
 /// The token of the request itself.
 fn own<'c>(cx: &Context<'c>) -> TokenRef<'c> {
-    match cx.token {
-        Some(token) => TokenRef::Token(token),
-        None => TokenRef::Own(cx.caller),
-    }
+    TokenRef::Own(cx.caller, cx.token)
 }
 
 fn looking_up(core: &Core) -> Vec<Route> {
@@ -152,7 +152,9 @@ fn looking_up(core: &Core) -> Vec<Route> {
     let by_token = |registry: Arc<Registry>| {
         move |cx: &Context<'_>, asked: ByToken| -> Result<Map<String, Json>, Error> {
             let found = match asked.token {
-                Some(token) if !token.is_empty() => registry.lookup(&cx.view, TokenRef::Token(&Secret::from(token)), cx.now),
+                Some(token) if !token.is_empty() => {
+                    registry.lookup(&cx.view, TokenRef::Token(&Secret::from(token)), cx.now)
+                }
                 _ => registry.lookup(&cx.view, own(cx), cx.now),
             };
             found.map_err(|error| match error {
@@ -161,16 +163,22 @@ fn looking_up(core: &Core) -> Vec<Route> {
             })
         }
     };
-    let by_self = |registry: Arc<Registry>| move |cx: &Context<'_>, _: Nothing| registry.lookup(&cx.view, own(cx), cx.now);
+    let by_self =
+        |registry: Arc<Registry>| move |cx: &Context<'_>, _: Nothing| registry.lookup(&cx.view, own(cx), cx.now);
     let (by_accessor, for_list) = (registry(), registry());
     vec![
         Route::new(Read, "lookup", "What is known of a token.", by_token(registry())),
         Route::new(Update, "lookup", "What is known of a token.", by_token(registry())),
         Route::new(Read, "lookup-self", "What is known of the request's own token.", by_self(registry())),
         Route::new(Update, "lookup-self", "What is known of the request's own token.", by_self(registry())),
-        Route::new(Update, "lookup-accessor", "What is known of the token of an accessor.", move |cx: &Context<'_>, asked: ByAccessor| {
-            by_accessor.lookup(&cx.view, TokenRef::Accessor(&asked.accessor), cx.now)
-        }),
+        Route::new(
+            Update,
+            "lookup-accessor",
+            "What is known of the token of an accessor.",
+            move |cx: &Context<'_>, asked: ByAccessor| {
+                by_accessor.lookup(&cx.view, TokenRef::Accessor(&asked.accessor), cx.now)
+            },
+        ),
         Route::new(List, "accessors", "The accessors of all tokens.", move |cx: &Context<'_>, _: Nothing| {
             Ok(Keys { keys: for_list.accessors(&cx.view, &framework::Page::default())? })
         })
@@ -187,12 +195,24 @@ fn renewing(core: &Core) -> Vec<Route> {
             let token = named(asked.token)?;
             by_token.renew_token(&cx.view, TokenRef::Token(&token), wish(asked.increment), cx.now).map(output)
         }),
-        Route::new(Update, "renew-self", "Give the request's own token a new lifetime.", move |cx: &Context<'_>, asked: RenewSelf| {
-            by_self.renew_token(&cx.view, own(cx), wish(asked.increment), cx.now).map(output)
-        }),
-        Route::new(Update, "renew-accessor", "Give the token of an accessor a new lifetime.", move |cx: &Context<'_>, asked: RenewAccessor| {
-            by_accessor.renew_token(&cx.view, TokenRef::Accessor(&asked.accessor), wish(asked.increment), cx.now).map(output)
-        }),
+        Route::new(
+            Update,
+            "renew-self",
+            "Give the request's own token a new lifetime.",
+            move |cx: &Context<'_>, asked: RenewSelf| {
+                by_self.renew_token(&cx.view, own(cx), wish(asked.increment), cx.now).map(output)
+            },
+        ),
+        Route::new(
+            Update,
+            "renew-accessor",
+            "Give the token of an accessor a new lifetime.",
+            move |cx: &Context<'_>, asked: RenewAccessor| {
+                by_accessor
+                    .renew_token(&cx.view, TokenRef::Accessor(&asked.accessor), wish(asked.increment), cx.now)
+                    .map(output)
+            },
+        ),
     ]
 }
 
@@ -200,25 +220,43 @@ fn revoking(core: &Core) -> Vec<Route> {
     let registry = || Arc::clone(&core.registry);
     let (by_token, by_self, by_accessor, orphaning) = (registry(), registry(), registry(), registry());
     vec![
-        Route::new(Update, "revoke", "Revoke a token and all that were made with it.", move |cx: &Context<'_>, asked: ByToken| {
-            let token = named(asked.token)?;
-            by_token.revoke_token(&cx.view, TokenRef::Token(&token), cx.now).map(drop)
-        }),
-        Route::new(Update, "revoke-self", "Revoke the request's own token and all that were made with it.", move |cx: &Context<'_>, _: ByToken| {
-            by_self.revoke_token(&cx.view, own(cx), cx.now).map(drop)
-        }),
-        Route::new(Update, "revoke-accessor", "Revoke the token of an accessor.", move |cx: &Context<'_>, asked: ByAccessor| {
-            let known = by_accessor.revoke_token(&cx.view, TokenRef::Accessor(&asked.accessor), cx.now)?;
-            let mut output = Output::default();
-            if !known {
-                output.warnings.push("No token found with this accessor".to_owned());
-            }
-            Ok(output)
-        }),
-        Route::new(Update, "revoke-orphan", "Revoke a token; those made with it live on without parent.", move |cx: &Context<'_>, asked: ByToken| {
-            let token = named(asked.token)?;
-            orphaning.revoke_orphan(&cx.view, TokenRef::Token(&token), cx.now)
-        })
+        Route::new(
+            Update,
+            "revoke",
+            "Revoke a token and all that were made with it.",
+            move |cx: &Context<'_>, asked: ByToken| {
+                let token = named(asked.token)?;
+                by_token.revoke_token(&cx.view, TokenRef::Token(&token), cx.now).map(drop)
+            },
+        ),
+        Route::new(
+            Update,
+            "revoke-self",
+            "Revoke the request's own token and all that were made with it.",
+            move |cx: &Context<'_>, _: ByToken| by_self.revoke_token(&cx.view, own(cx), cx.now).map(drop),
+        ),
+        Route::new(
+            Update,
+            "revoke-accessor",
+            "Revoke the token of an accessor.",
+            move |cx: &Context<'_>, asked: ByAccessor| {
+                let known = by_accessor.revoke_token(&cx.view, TokenRef::Accessor(&asked.accessor), cx.now)?;
+                let mut output = Output::default();
+                if !known {
+                    output.warnings.push("No token found with this accessor".to_owned());
+                }
+                Ok(output)
+            },
+        ),
+        Route::new(
+            Update,
+            "revoke-orphan",
+            "Revoke a token; those made with it live on without parent.",
+            move |cx: &Context<'_>, asked: ByToken| {
+                let token = named(asked.token)?;
+                orphaning.revoke_orphan(&cx.view, TokenRef::Token(&token), cx.now)
+            },
+        )
         .sudo(),
     ]
 }

@@ -21,7 +21,8 @@ pub(crate) fn run(command: &HsmCommand) -> Result<ExitCode, String> {
     compose::guarded_memory(&config, "hsm").map_err(|error| error.to_string())?;
     let (json, text) = match command.verb {
         HsmVerb::Init => {
-            let report = ceremony::init(&module, ceremony::Options { dry_run: command.dry_run }).map_err(|error| error.to_string())?;
+            let report = ceremony::init(&module, ceremony::Options { dry_run: command.dry_run })
+                .map_err(|error| error.to_string())?;
             (report.to_json(), report.to_string())
         }
         HsmVerb::Status => {

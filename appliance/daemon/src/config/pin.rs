@@ -42,16 +42,21 @@ impl PinSource {
             Self::Forgotten => Err(ConfigError("the PIN is not for this process".to_owned())),
             Self::Environment(name) => match std::env::var(name) {
                 Ok(pin) if !pin.is_empty() => lock(pin.as_bytes()),
-                _ => Err(ConfigError(format!("seal \"pkcs11\": the environment variable {name}, named by pin, is not set"))),
+                _ => Err(ConfigError(format!(
+                    "seal \"pkcs11\": the environment variable {name}, named by pin, is not set"
+                ))),
             },
             Self::File(path) => {
-                let bytes = std::fs::read(path)
-                    .map_err(|error| ConfigError(format!("seal \"pkcs11\": the PIN file {}: {error}", path.display())))?;
+                let bytes = std::fs::read(path).map_err(|error| {
+                    ConfigError(format!("seal \"pkcs11\": the PIN file {}: {error}", path.display()))
+                })?;
                 lock(bytes.trim_ascii_end())
             }
             Self::Credential(name) => {
                 let folder = std::env::var("CREDENTIALS_DIRECTORY").map_err(|_| {
-                    ConfigError("seal \"pkcs11\": pin names a credential, but CREDENTIALS_DIRECTORY is not set".to_owned())
+                    ConfigError(
+                        "seal \"pkcs11\": pin names a credential, but CREDENTIALS_DIRECTORY is not set".to_owned(),
+                    )
                 })?;
                 Self::File(PathBuf::from(folder).join(name)).resolve()
             }
@@ -70,7 +75,9 @@ impl PinSource {
     pub(crate) fn file(&self) -> Option<PathBuf> {
         match self {
             Self::File(path) => Some(path.clone()),
-            Self::Credential(name) => std::env::var("CREDENTIALS_DIRECTORY").ok().map(|dir| PathBuf::from(dir).join(name)),
+            Self::Credential(name) => {
+                std::env::var("CREDENTIALS_DIRECTORY").ok().map(|dir| PathBuf::from(dir).join(name))
+            }
             _ => None,
         }
     }

@@ -16,11 +16,29 @@ const MAX_REQUEST_DURATION: Duration = Duration::from_secs(90);
 
 /// Top-level keys that Vault and OpenBao take and that mean nothing here.
 const MEANINGLESS: &[&str] = &[
-    "api_addr", "cache_size", "cluster_addr", "disable_cache", "disable_clustering", "disable_printable_check",
-    "disable_sealwrap_warning", "detect_deadlocks", "enable_response_header_hostname", "enable_response_header_raft_node_id",
-    "imprecise_lease_role_tracking", "introspection_endpoint", "log_file", "log_requests_level", "log_rotate_bytes",
-    "log_rotate_duration", "log_rotate_max_files", "pid_file", "plugin_directory", "plugin_file_permissions", "plugin_file_uid",
-    "telemetry", "ui",
+    "api_addr",
+    "cache_size",
+    "cluster_addr",
+    "disable_cache",
+    "disable_clustering",
+    "disable_printable_check",
+    "disable_sealwrap_warning",
+    "detect_deadlocks",
+    "enable_response_header_hostname",
+    "enable_response_header_raft_node_id",
+    "imprecise_lease_role_tracking",
+    "introspection_endpoint",
+    "log_file",
+    "log_requests_level",
+    "log_rotate_bytes",
+    "log_rotate_duration",
+    "log_rotate_max_files",
+    "pid_file",
+    "plugin_directory",
+    "plugin_file_permissions",
+    "plugin_file_uid",
+    "telemetry",
+    "ui",
 ];
 
 /// Reads the files in order. A stanza may stand in one of them only.
@@ -58,7 +76,8 @@ pub(super) struct Parts {
 fn read_file(file: &Path, parts: &mut Parts) -> Result<(), ConfigError> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| ConfigError(format!("{name}: {error}")))?;
-    let at = |error: ParseError| ConfigError(format!("{name}:{}:{}: {}", error.at.line, error.at.column, error.message));
+    let at =
+        |error: ParseError| ConfigError(format!("{name}:{}:{}: {}", error.at.line, error.at.column, error.message));
     let body = hcl::parse(&text).map_err(at)?;
     let mut reader = body.reader("the configuration");
     stanzas::read(&mut reader, parts).map_err(at)?;
@@ -132,7 +151,9 @@ pub(super) fn one<'b>(
     let mut blocks = reader.blocks(kind, labels)?.into_iter();
     let first = blocks.next();
     match blocks.next() {
-        Some(second) => Err(ParseError { at: second.at, message: format!("a second {kind} stanza: there can be only one") }),
+        Some(second) => {
+            Err(ParseError { at: second.at, message: format!("a second {kind} stanza: there can be only one") })
+        }
         None => Ok(first),
     }
 }
@@ -140,7 +161,9 @@ pub(super) fn one<'b>(
 impl Parts {
     fn finish(self) -> Result<Config, ConfigError> {
         let storage = self.storage.ok_or_else(|| {
-            ConfigError("no storage stanza: write for example storage \"sled\" { path = \"/var/lib/holdfast\" }".to_owned())
+            ConfigError(
+                "no storage stanza: write for example storage \"sled\" { path = \"/var/lib/holdfast\" }".to_owned(),
+            )
         })?;
         if self.listeners.is_empty() {
             return Err(ConfigError(

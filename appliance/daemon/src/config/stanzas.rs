@@ -16,7 +16,10 @@ pub(super) fn read(reader: &mut Reader<'_>, parts: &mut Parts) -> Result<(), Par
     if let Some(block) = one(reader, "storage", 1)? {
         let storage = storage(&block)?;
         if parts.storage.replace(storage).is_some() {
-            return Err(ParseError { at: block.at, message: "a second storage stanza: there can be only one".to_owned() });
+            return Err(ParseError {
+                at: block.at,
+                message: "a second storage stanza: there can be only one".to_owned(),
+            });
         }
     }
     for block in reader.blocks("listener", 1)? {
@@ -58,17 +61,21 @@ fn storage(block: &Block<'_>) -> Result<Storage, ParseError> {
 }
 
 /// Keys of a listener that Vault and OpenBao take and that mean nothing here.
-const LISTENER_MEANINGLESS: &[&str] = &["cluster_address", "http_idle_timeout", "http_read_timeout", "http_read_header_timeout", "http_write_timeout"];
+const LISTENER_MEANINGLESS: &[&str] =
+    &["cluster_address", "http_idle_timeout", "http_read_timeout", "http_read_header_timeout", "http_write_timeout"];
 
 fn listener(block: &Block<'_>, warnings: &mut Vec<String>) -> Result<Listener, ParseError> {
     if block.label() != "tcp" {
-        return Err(ParseError { at: block.at, message: format!("unknown listener \"{}\": take \"tcp\"", block.label()) });
+        return Err(ParseError {
+            at: block.at,
+            message: format!("unknown listener \"{}\": take \"tcp\"", block.label()),
+        });
     }
     let mut reader = block.reader("listener");
     let address = reader.string("address")?.unwrap_or("127.0.0.1:8200");
-    let address: SocketAddr = address
-        .parse()
-        .map_err(|_| reader.error("address", "address must be an IP address and a port, such as 127.0.0.1:8200 or [::1]:8200"))?;
+    let address: SocketAddr = address.parse().map_err(|_| {
+        reader.error("address", "address must be an IP address and a port, such as 127.0.0.1:8200 or [::1]:8200")
+    })?;
     let disabled = reader.boolean("tls_disable")?.unwrap_or(false);
     let certificate = reader.string("tls_cert_file")?.map(PathBuf::from);
     let key = reader.string("tls_key_file")?.map(PathBuf::from);
@@ -93,8 +100,12 @@ fn listener(block: &Block<'_>, warnings: &mut Vec<String>) -> Result<Listener, P
     };
     let tls = match (disabled, certificate, key) {
         (true, None, None) if address.ip().is_loopback() => None,
-        (true, None, None) => return Err(reader.error("tls_disable", "tls_disable = true is allowed on a loopback address only")),
-        (true, ..) => return Err(reader.error("tls_disable", "tls_disable = true contradicts tls_cert_file and tls_key_file")),
+        (true, None, None) => {
+            return Err(reader.error("tls_disable", "tls_disable = true is allowed on a loopback address only"));
+        }
+        (true, ..) => {
+            return Err(reader.error("tls_disable", "tls_disable = true contradicts tls_cert_file and tls_key_file"));
+        }
         (false, Some(certificate), Some(key)) => Some(Tls { certificate, key, oldest, clients }),
         (false, ..) => return Err(reader.error("tls_cert_file", "tls_cert_file and tls_key_file are both needed")),
     };
@@ -140,10 +151,12 @@ fn pkcs11(block: &Block<'_>, warnings: &mut Vec<String>) -> Result<Hsm, ParseErr
     };
     let pin = setting(&mut reader, "pin", "VAULT_HSM_PIN")?.map(hardening::Secret::from);
     let pin = pin.ok_or_else(|| {
-        reader.error("pin", "pin is missing: \"file:///path\", \"env://NAME\", \"credential://NAME\", or the PIN itself")
+        reader
+            .error("pin", "pin is missing: \"file:///path\", \"env://NAME\", \"credential://NAME\", or the PIN itself")
     })?;
     let pin = PinSource::parse(std::str::from_utf8(pin.expose()).unwrap_or_default());
-    let key_label = setting(&mut reader, "key_label", "VAULT_HSM_KEY_LABEL")?.ok_or_else(|| missing(&reader, "key_label"))?;
+    let key_label =
+        setting(&mut reader, "key_label", "VAULT_HSM_KEY_LABEL")?.ok_or_else(|| missing(&reader, "key_label"))?;
     let key_id = match setting(&mut reader, "key_id", "VAULT_HSM_KEY_ID")? {
         None => None,
         Some(hex) => Some(parse_hex(&hex).ok_or_else(|| reader.error("key_id", "key_id must be hexadecimal"))?),
@@ -158,13 +171,16 @@ fn pkcs11(block: &Block<'_>, warnings: &mut Vec<String>) -> Result<Hsm, ParseErr
         return Err(reader.error("generate_key", message));
     }
     if reader.boolean("disabled")? == Some(true) {
-        return Err(reader.error("disabled", "disabled = true is not supported: seal migration is not part of this version"));
+        return Err(
+            reader.error("disabled", "disabled = true is not supported: seal migration is not part of this version")
+        );
     }
     if reader.text("hmac_key_label")?.is_some() || reader.text("hmac_mechanism")?.is_some() {
         warnings.push("seal \"pkcs11\": hmac_key_label has no effect: AES-GCM authenticates by itself".to_owned());
     }
     if reader.boolean("force_rw_session")? == Some(false) {
-        warnings.push("seal \"pkcs11\": force_rw_session = false has no effect: sessions are always read-write".to_owned());
+        warnings
+            .push("seal \"pkcs11\": force_rw_session = false has no effect: sessions are always read-write".to_owned());
     }
     let network = reader.boolean("network")?.unwrap_or(false);
     let paths = reader.strings("paths")?.unwrap_or_default().into_iter().map(PathBuf::from).collect();
@@ -174,7 +190,8 @@ fn pkcs11(block: &Block<'_>, warnings: &mut Vec<String>) -> Result<Hsm, ParseErr
 
 fn parse_hex(text: &str) -> Option<Vec<u8>> {
     let text = text.strip_prefix("0x").unwrap_or(text);
-    let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
+    let digits: Vec<u8> =
+        text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
     digits.chunks(2).map(|pair| if let [high, low] = pair { Some(high * 16 + low) } else { None }).collect()
 }
 
@@ -204,4 +221,5 @@ fn audit(block: &Block<'_>) -> Result<Audit, ParseError> {
     Ok(Audit { kind: kind.to_string(), path: format!("{path}/"), description, options })
 }
 
-const AUDIT_OPTIONS: &[&str] = &["path", "file_path", "mode", "prefix", "log_raw", "hmac_accessor", "elide_list_responses", "format"];
+const AUDIT_OPTIONS: &[&str] =
+    &["path", "file_path", "mode", "prefix", "log_raw", "hmac_accessor", "elide_list_responses", "format"];

@@ -35,12 +35,14 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
         None => Some(config::load(&options.config)?),
         Some(_) => None,
     };
-    let (level, json) = config.as_ref().map_or((tracing::Level::INFO, false), |config| (config.log_level, config.log_json));
+    let (level, json) =
+        config.as_ref().map_or((tracing::Level::INFO, false), |config| (config.log_level, config.log_json));
     log::start(level, json);
     for warning in config.iter().flat_map(|config| &config.warnings) {
         tracing::warn!("{warning}");
     }
-    let signals = Signals::catch(&[Signal::Terminate, Signal::Interrupt, Signal::Hangup, Signal::Child]).doing("catching signals")?;
+    let signals = Signals::catch(&[Signal::Terminate, Signal::Interrupt, Signal::Hangup, Signal::Child])
+        .doing("catching signals")?;
     lock_down(options, config.as_ref(), &program)?;
     Monitor::start(options, config.as_ref(), program, signals)?.watch()
 }
@@ -79,7 +81,12 @@ struct Monitor {
 }
 
 impl Monitor {
-    fn start(options: &ServerOptions, config: Option<&Config>, program: PathBuf, signals: Signals) -> Result<Self, Fatal> {
+    fn start(
+        options: &ServerOptions,
+        config: Option<&Config>,
+        program: PathBuf,
+        signals: Signals,
+    ) -> Result<Self, Fatal> {
         let secret = match config.map(|config| &config.seal) {
             Some(Seal::Pkcs11(hsm)) => hsm.pin.environment().map(str::to_owned),
             _ => None,
@@ -87,7 +94,8 @@ impl Monitor {
         let environment: HashMap<OsString, OsString> = std::env::vars_os().collect();
         let for_server = environment.iter().filter(|(name, _)| {
             let name = name.to_string_lossy();
-            name == "RUST_BACKTRACE" || (secret.as_deref() != Some(&*name) && !name.contains("PIN") && !name.contains("TOKEN"))
+            name == "RUST_BACKTRACE"
+                || (secret.as_deref() != Some(&*name) && !name.contains("PIN") && !name.contains("TOKEN"))
         });
         let (ours, theirs) = UnixStream::pair().doing("making a socket pair")?;
         let arguments = options.arguments();

@@ -58,14 +58,15 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
         Seal::Pkcs11(hsm) => Some(Arc::new(HsmSeal::new(&hsm.key_label, seals::Limits::default()))),
         Seal::Shamir => None,
     };
-    let root_token = options.dev.as_ref().map(dev::root_token);
+    let root_token = options.dev.as_ref().and_then(dev::root_token);
     let parts = compose::build(&config, hsm.clone(), root_token)?;
     parts.registry.check_declared_audit().map_err(|error| Fatal::Part(error.to_string()))?;
-    let workers = Arc::new(Workers::start(Arc::clone(&parts.pipeline), WORKERS, WAITING).doing("starting the workers")?);
-    let limits =
-        Limits { body: config.max_request_size, request: config.max_request_duration, ..Limits::default() };
-    let server = Server::bind(&config.listeners, limits, Arc::clone(&workers) as Arc<dyn Corridor>, Arc::clone(&parts.clock))
-        .map_err(|error| Fatal::Part(error.to_string()))?;
+    let workers =
+        Arc::new(Workers::start(Arc::clone(&parts.pipeline), WORKERS, WAITING).doing("starting the workers")?);
+    let limits = Limits { body: config.max_request_size, request: config.max_request_duration, ..Limits::default() };
+    let server =
+        Server::bind(&config.listeners, limits, Arc::clone(&workers) as Arc<dyn Corridor>, Arc::clone(&parts.clock))
+            .map_err(|error| Fatal::Part(error.to_string()))?;
     let _ = parts.control.connections.set(server.handle());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(NETWORK_THREADS)

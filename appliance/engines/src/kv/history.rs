@@ -115,7 +115,13 @@ impl History {
     }
 
     /// Adds the next version and stages its value; versions beyond the limit are dropped with their values.
-    pub(super) fn add(&mut self, cx: &Context<'_>, path: &str, settings: &Settings, value: Vec<u8>) -> Result<u64, Error> {
+    pub(super) fn add(
+        &mut self,
+        cx: &Context<'_>,
+        path: &str,
+        settings: &Settings,
+        value: Vec<u8>,
+    ) -> Result<u64, Error> {
         let number = self.current + 1;
         let after = match (settings.delete_version_after, self.delete_version_after) {
             (0, own) => own,

@@ -12,7 +12,8 @@ pub fn engine() -> Engine {
         about: "Stores arbitrary secrets within the configured physical storage.",
         routes: vec![
             Route::new(Operation::Read, "{path*}", "Retrieve the secret at the specified location.", read),
-            Route::new(Operation::Update, "{path*}", "Set the secret at the specified location.", write).creates_unless(exists),
+            Route::new(Operation::Update, "{path*}", "Set the secret at the specified location.", write)
+                .creates_unless(exists),
             Route::new(Operation::Delete, "{path*}", "Deletes the secret at the specified location.", delete),
             Route::new(Operation::List, "{path*}", "List the names directly below a path.", list),
         ],
@@ -100,7 +101,12 @@ fn list(cx: &Context<'_>, listing: Listing) -> Result<Names, Error> {
 }
 
 /// The names below `folder`, or [`Error::NotFound`] where there are none.
-pub(super) fn names(cx: &Context<'_>, folder: &str, after: Option<String>, limit: Option<i64>) -> Result<Vec<String>, Error> {
+pub(super) fn names(
+    cx: &Context<'_>,
+    folder: &str,
+    after: Option<String>,
+    limit: Option<i64>,
+) -> Result<Vec<String>, Error> {
     let page = Page {
         after: after.filter(|name| !name.is_empty()),
         limit: limit.and_then(|limit| usize::try_from(limit).ok()).filter(|&limit| limit > 0),
@@ -108,4 +114,3 @@ pub(super) fn names(cx: &Context<'_>, folder: &str, after: Option<String>, limit
     let names = cx.view.list(folder, &page)?;
     if names.is_empty() { Err(Error::NotFound) } else { Ok(names) }
 }
-

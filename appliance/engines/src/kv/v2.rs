@@ -16,10 +16,20 @@ pub fn engine() -> Engine {
         about: "Stores arbitrary secrets, each write to a path as a new version of it.",
         routes: vec![
             Route::new(Read, "config", "Read the backend level settings.", read_config),
-            Route::new(Update, "config", "Configure backend level settings that are applied to every key.", write_config),
+            Route::new(
+                Update,
+                "config",
+                "Configure backend level settings that are applied to every key.",
+                write_config,
+            ),
             Route::new(Read, "data/{path*}", "Retrieve a version of a secret, by default the current one.", read),
             Route::new(Update, "data/{path*}", "Write a new version of a secret.", write).creates_unless(exists),
-            Route::new(Patch, "data/{path*}", "Write a new version that is a merge of the current one and the body.", patch),
+            Route::new(
+                Patch,
+                "data/{path*}",
+                "Write a new version that is a merge of the current one and the body.",
+                patch,
+            ),
             Route::new(Delete, "data/{path*}", "Delete the current version of a secret.", delete_current),
             Route::new(Update, "delete/{path*}", "Delete versions of a secret.", delete),
             Route::new(Update, "undelete/{path*}", "Bring deleted versions back.", undelete),
@@ -30,7 +40,12 @@ pub fn engine() -> Engine {
             Route::new(Patch, "metadata/{path*}", "Change some settings of a secret.", patch_metadata),
             Route::new(Delete, "metadata/{path*}", "Remove a secret with all its versions.", delete_metadata),
             Route::new(List, "metadata/{path*}", "List the names directly below a path.", list),
-            Route::new(List, "detailed-metadata/{path*}", "List the names below a path with their settings.", list_detailed),
+            Route::new(
+                List,
+                "detailed-metadata/{path*}",
+                "List the names below a path with their settings.",
+                list_detailed,
+            ),
             Route::new(Read, "{path*}", "Says which paths there are.", elsewhere),
         ],
         periodic: Vec::new(),
@@ -316,7 +331,13 @@ fn write(cx: &Context<'_>, write: Write) -> Result<VersionAnswer, Error> {
     add(cx, &write.path, &mut history, &settings, &data)
 }
 
-fn add(cx: &Context<'_>, path: &str, history: &mut History, settings: &Settings, data: &Json) -> Result<VersionAnswer, Error> {
+fn add(
+    cx: &Context<'_>,
+    path: &str,
+    history: &mut History,
+    settings: &Settings,
+    data: &Json,
+) -> Result<VersionAnswer, Error> {
     let number = history.add(cx, path, settings, serde_json::to_vec(data).map_err(Error::internal)?)?;
     history.save(cx, path)?;
     let state = history.versions.get(&number).copied().unwrap_or_default();
@@ -378,7 +399,8 @@ fn change(
         return Err(Error::field("versions", "No version number provided"));
     }
     let numbers = versions.versions.iter().map(|text| {
-        text.parse::<u64>().map_err(|_| Error::field("versions", "error converting input for field \"versions\": expected numbers"))
+        text.parse::<u64>()
+            .map_err(|_| Error::field("versions", "error converting input for field \"versions\": expected numbers"))
     });
     let numbers = numbers.collect::<Result<Vec<_>, _>>()?;
     let Some(mut history) = History::load(cx, &versions.path)? else { return Ok(()) };
@@ -425,7 +447,9 @@ fn subkeys(cx: &Context<'_>, read: Subkeys) -> Result<Reply<SubkeysAnswer>, Erro
 /// Puts null for every value, and for everything below `depth`.
 fn hollow(value: &mut Json, depth: u64) {
     match value {
-        Json::Object(map) if depth > 0 && !map.is_empty() => map.values_mut().for_each(|inner| hollow(inner, depth - 1)),
+        Json::Object(map) if depth > 0 && !map.is_empty() => {
+            map.values_mut().for_each(|inner| hollow(inner, depth - 1))
+        }
         other => *other = Json::Null,
     }
 }
@@ -477,7 +501,10 @@ fn configure(cx: &Context<'_>, wanted: Metadata, mut history: History, patch: bo
             return Err(Error::field("metadata_cas", "metadata check-and-set parameter required for this call"));
         }
         Some(cas) if cas != history.metadata_version => {
-            return Err(Error::field("metadata_cas", "metadata check-and-set parameter did not match the current version"));
+            return Err(Error::field(
+                "metadata_cas",
+                "metadata check-and-set parameter did not match the current version",
+            ));
         }
         _ => {}
     }
@@ -500,7 +527,8 @@ fn configure(cx: &Context<'_>, wanted: Metadata, mut history: History, patch: bo
 /// Vault's limits on a secret's own metadata.
 fn check_custom(custom: Json) -> Result<BTreeMap<String, String>, Error> {
     let refuse = |why: String| Error::field("custom_metadata", format!("custom_metadata validation failed: {why}"));
-    let map = <BTreeMap<String, String> as framework::FieldType>::parse(custom).map_err(|why| refuse(why.to_owned()))?;
+    let map =
+        <BTreeMap<String, String> as framework::FieldType>::parse(custom).map_err(|why| refuse(why.to_owned()))?;
     if map.len() > 64 {
         return Err(refuse(format!("payload must contain at most 64 keys, provided {}", map.len())));
     }
@@ -509,7 +537,10 @@ fn check_custom(custom: Json) -> Result<BTreeMap<String, String>, Error> {
             return Err(refuse(format!("length of key {key:?} is {} but must be 0 < len(key) <= 128", key.len())));
         }
         if value.is_empty() || value.len() > 512 {
-            return Err(refuse(format!("length of value for key {key:?} is {} but must be 0 < len(value) <= 512", value.len())));
+            return Err(refuse(format!(
+                "length of value for key {key:?} is {} but must be 0 < len(value) <= 512",
+                value.len()
+            )));
         }
     }
     Ok(map)

@@ -86,8 +86,8 @@ pub enum TokenRef<'a> {
     Token(&'a Secret),
     /// The one with this accessor.
     Accessor(&'a str),
-    /// The caller's own.
-    Own(&'a Caller),
+    /// The caller's own, and its text where that is known. The request that spends its last use still finds it.
+    Own(&'a Caller, Option<&'a Secret>),
 }
 
 impl Registry {
@@ -143,12 +143,12 @@ impl Registry {
         let Some((_, record)) = self.find(view, token, now)? else {
             return Err(match token {
                 TokenRef::Accessor(accessor) => no_accessor(accessor),
-                TokenRef::Token(_) | TokenRef::Own(_) => Error::Denied,
+                TokenRef::Token(_) | TokenRef::Own(..) => Error::Denied,
             });
         };
         let id = match token {
-            TokenRef::Token(text) => String::from_utf8_lossy(text.expose()).into_owned(),
-            TokenRef::Accessor(_) | TokenRef::Own(_) => String::new(),
+            TokenRef::Token(text) | TokenRef::Own(_, Some(text)) => String::from_utf8_lossy(text.expose()).into_owned(),
+            TokenRef::Accessor(_) | TokenRef::Own(_, None) => String::new(),
         };
         Ok(record.to_json(id, now))
     }
@@ -167,7 +167,7 @@ impl Registry {
     ) -> Result<Option<(String, TokenRecord)>, Error> {
         let name = match token {
             TokenRef::Token(text) => Name::of(&self.open()?.tokens.key, text.expose()).text(),
-            TokenRef::Own(caller) => caller.token.clone(),
+            TokenRef::Own(caller, _) => caller.token.clone(),
             TokenRef::Accessor(accessor) => {
                 let key = format!("{}{}", names::ACCESSORS, names::segment(accessor));
                 match view.get(&key).map_err(|_| no_accessor(accessor))? {
@@ -177,7 +177,7 @@ impl Registry {
             }
         };
         // The request that spends a token's last use may still do something with it.
-        let own = matches!(token, TokenRef::Own(_));
+        let own = matches!(token, TokenRef::Own(..));
         let record = read_record(view, &name)?.filter(|record| record.valid(now) || (own && record.spent));
         Ok(record.map(|record| (name, record)))
     }

@@ -120,7 +120,8 @@ impl TokenRecord {
         }
         let meta = || self.meta.iter().map(|(k, v)| (k.clone(), Json::from(v.as_str()))).collect();
         set("meta", if self.meta.is_empty() { Json::Null } else { Json::Object(meta()) });
-        set("num_uses", self.num_uses.into());
+        // Vault's number for a token that is on its last use; 0 would say that there is no limit.
+        set("num_uses", if self.spent { (-1).into() } else { self.num_uses.into() });
         set("orphan", self.parent.is_empty().into());
         set("path", self.path.as_str().into());
         if self.period > 0 {

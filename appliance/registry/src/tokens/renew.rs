@@ -22,7 +22,7 @@ impl Registry {
         let Some((name, mut record)) = self.find(view, token, now)? else {
             return Err(match token {
                 TokenRef::Accessor(accessor) => no_accessor(accessor),
-                TokenRef::Token(_) | TokenRef::Own(_) => Error::field("token", "token not found"),
+                TokenRef::Token(_) | TokenRef::Own(..) => Error::field("token", "token not found"),
             });
         };
         if !record.renewable || record.expires.is_none() || record.spent {
@@ -41,8 +41,8 @@ impl Registry {
         record.end_at(view, &name, Some(now.plus(ttl)))?;
         record.put(view, &name)?;
         let text = match token {
-            TokenRef::Token(text) => Some(text.try_clone()?),
-            TokenRef::Accessor(_) | TokenRef::Own(_) => None,
+            TokenRef::Token(text) | TokenRef::Own(_, Some(text)) => Some(text.try_clone()?),
+            TokenRef::Accessor(_) | TokenRef::Own(_, None) => None,
         };
         Ok(Issued { auth: record.into_auth(text), warnings })
     }

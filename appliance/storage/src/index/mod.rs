@@ -4,6 +4,7 @@ mod backend;
 mod memory;
 mod redb;
 mod sled;
+mod sled_files;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,10 +17,11 @@ use framework::{Class, MountId};
 pub(crate) use self::memory::MemoryIndex;
 pub(crate) use self::redb::RedbIndex;
 pub(crate) use self::sled::SledIndex;
+pub(crate) use self::sled_files::SledFiles;
 
 use crate::bytes::Reader;
 use crate::disk::is_full;
-use crate::record::{Position, Record, class_from_byte, class_to_byte, sha256};
+use crate::record::{LARGEST_RECORD, Position, Record, class_from_byte, class_to_byte, sha256};
 
 /// A set of records and the journal position they stand for. Only the committer's thread writes; any number read.
 pub(crate) trait Index: Send + Sync {
@@ -81,6 +83,10 @@ pub(crate) enum IndexError {
     Failed(String),
     /// There is no space for it; it is sound otherwise.
     Full(String),
+    /// It may be sound, but that cannot be found out safely.
+    Stale(String),
+    /// A thread of this process hangs over it for ever.
+    Stuck(String),
 }
 
 impl fmt::Display for IndexError {
@@ -88,13 +94,15 @@ impl fmt::Display for IndexError {
         match self {
             Self::Damaged(what) => write!(f, "the index is damaged: {what}"),
             Self::Failed(what) => write!(f, "the index failed: {what}"),
+            Self::Stale(what) => write!(f, "the index is not to be trusted: {what}"),
+            Self::Stuck(what) => write!(f, "the index does not open: {what}; start again, then it is made again"),
             Self::Full(what) => write!(f, "there is no space for the index: {what}; free some on its disk"),
         }
     }
 }
 
 impl IndexError {
-    fn io(error: &io::Error) -> Self {
+    pub(crate) fn io(error: &io::Error) -> Self {
         if is_full(error) { Self::Full(error.to_string()) } else { Self::Failed(error.to_string()) }
     }
 }
@@ -143,7 +151,7 @@ impl Head {
                 mount: MountId(reader.array()?),
                 class: class_from_byte(reader.u8()?)?,
                 crc: reader.u32()?,
-                length: usize::try_from(reader.u32()?).ok()?,
+                length: usize::try_from(reader.u32()?).ok().filter(|length| *length <= LARGEST_RECORD)?,
             })
         };
         read().ok_or_else(|| IndexError::Damaged("a record's head makes no sense".to_owned()))
@@ -250,11 +258,20 @@ pub(crate) fn list(
 pub(crate) fn verify(index: &dyn Index) -> Result<(), IndexError> {
     let state = index.state();
     let mut found = State::empty(state.position);
+    let mut last: Option<String> = None;
+    let mut ordered = true;
     index.walk("", &mut |key, stored| {
+        // A damaged tree may lead in circles.
+        ordered = last.as_deref().is_none_or(|last| last < key);
+        let last = last.get_or_insert_default();
+        key.clone_into(last);
         let Stored { version, mount, class, ref value } = *stored;
         found.add(key, &Head { version, mount, class, crc: crc32c(value), length: value.len() });
-        true
+        ordered
     })?;
+    if !ordered {
+        return Err(IndexError::Damaged("its keys are not in order".to_owned()));
+    }
     if found == state {
         Ok(())
     } else {

@@ -84,9 +84,9 @@ impl RedbIndex {
         disk.sync_folder("").map_err(io)
     }
 
-    /// Moves a damaged index aside.
-    pub(crate) fn set_aside(disk: &dyn Disk) -> std::io::Result<()> {
-        match disk.rename(FILE, &format!("{FILE}.broken")) {
+    /// Makes room for a new index. A damaged one is kept, in place of one that was kept before.
+    pub(crate) fn set_aside(disk: &dyn Disk, keep: bool) -> std::io::Result<()> {
+        match if keep { disk.rename(FILE, &format!("{FILE}.broken")) } else { disk.remove(FILE) } {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
             Ok(()) => disk.sync_folder(""),

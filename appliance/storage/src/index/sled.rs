@@ -7,11 +7,15 @@
 //! - values that make a leaf larger than 128 KiB go to blob files that are never synced, so no record is larger than 2 KiB:
 //!   values are cut into chunks in the same batch, and every checkpoint asserts that there is no blob;
 //! - `flush_async` deadlocks; the blocking `flush` is called from the committer's thread only;
-//! - it panics on damage, so every call is guarded, and a damaged index is moved aside and made again.
+//! - it panics on damage, so every call is guarded, and a damaged index is moved aside and made again;
+//! - once its flusher thread has panicked, dropping it waits for that thread for ever: there is no such thread, since the
+//!   checkpoints flush, and a damaged database is never dropped but forgotten;
+//! - on damaged files it can turn in circles and eat all memory: see [`SledFiles`](super::SledFiles).
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use sled::{Batch, Db, IVec, Mode};
@@ -25,7 +29,6 @@ const LARGEST: usize = 2048;
 const CHUNK: usize = 1984;
 /// How often a reader looks again when a record changes under it.
 const TRIES: usize = 1000;
-const FLUSH_EVERY_MS: u64 = 200;
 
 // Three name spaces in one tree, since a sled batch is atomic within one tree only.
 const RECORD: u8 = b'r';
@@ -33,7 +36,9 @@ const PIECE: u8 = b'c';
 const STATE: &[u8] = b"m";
 
 pub(crate) struct SledIndex {
-    database: Db,
+    /// Always there but in the middle of `drop`.
+    database: Option<Db>,
+    damaged: AtomicBool,
     folder: PathBuf,
     /// Our own handle on sled's file: its flush is `sync_file_range`, which makes nothing durable.
     file: File,
@@ -70,42 +75,52 @@ impl SledIndex {
                 .path(folder)
                 .mode(Mode::LowSpace)
                 .cache_capacity(cache_bytes as u64)
-                .flush_every_ms(Some(FLUSH_EVERY_MS))
+                .flush_every_ms(None)
                 .use_compression(false)
                 .open()
                 .map_err(failed)?;
-            let file = File::open(folder.join("db")).map_err(io_failed)?;
-            file.sync_all().map_err(io_failed)?;
-            sync(&folder.join("conf"))?;
-            sync(&folder.join("blobs"))?;
-            sync(folder)?;
-            sync(folder.parent().unwrap_or(folder))?;
-            let state = match database.get(STATE).map_err(failed)? {
-                Some(state) => State::decode(&state)
-                    .ok_or_else(|| IndexError::Damaged("it does not say where it stands".to_owned()))?,
-                None if database.is_empty() => State::empty(genesis),
-                None => return Err(IndexError::Damaged("it does not say where it stands".to_owned())),
-            };
-            Ok(Self { database, folder: folder.to_owned(), file, state: Mutex::new(state) })
+            // From here on damage and panic forget the database instead of dropping it.
+            let (file, folder) = (File::open(folder.join("db")).map_err(io_failed)?, folder.to_owned());
+            let (state, damaged) = (Mutex::new(State::empty(genesis)), AtomicBool::new(true));
+            let index = Self { database: Some(database), damaged, folder, file, state };
+            let settled = index.settle(genesis);
+            index.damaged.store(matches!(settled, Err(IndexError::Damaged(_))), Ordering::Relaxed);
+            settled.map(|()| index)
         })
     }
 
-    /// Moves a damaged index aside, in place of one that was moved before.
-    pub(crate) fn set_aside(folder: &Path) -> io::Result<()> {
-        let mut broken = folder.as_os_str().to_owned();
-        broken.push(".broken");
-        let broken = PathBuf::from(broken);
-        if broken.exists() {
-            fs::remove_dir_all(&broken)?;
-        }
-        if folder.exists() {
-            fs::rename(folder, &broken)?;
-        }
+    /// Syncs what sled does not, and reads where the index stands.
+    fn settle(&self, genesis: Position) -> Result<(), IndexError> {
+        self.file.sync_all().map_err(io_failed)?;
+        sync(&self.folder.join("conf"))?;
+        sync(&self.folder.join("blobs"))?;
+        sync(&self.folder)?;
+        sync(self.folder.parent().unwrap_or(&self.folder))?;
+        let state = match self.database()?.get(STATE).map_err(failed)? {
+            Some(state) => State::decode(&state),
+            None if self.database()?.is_empty() => Some(State::empty(genesis)),
+            None => None,
+        };
+        let state = state.ok_or_else(|| IndexError::Damaged("it does not say where it stands".to_owned()))?;
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
         Ok(())
     }
 
+    fn database(&self) -> Result<&Db, IndexError> {
+        self.database.as_ref().ok_or_else(|| IndexError::Failed("it is closed".to_owned()))
+    }
+
+    /// Runs a call of sled, and remembers whether it found damage.
+    fn guarded<T>(&self, f: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
+        let result = guarded(f);
+        if matches!(result, Err(IndexError::Damaged(_))) {
+            self.damaged.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+
     fn head(&self, key: &str) -> Result<Option<IVec>, IndexError> {
-        self.database.get(name(key)).map_err(failed)
+        self.database()?.get(name(key)).map_err(failed)
     }
 
     /// The record that `kept` begins; `None` if it is being replaced.
@@ -116,7 +131,7 @@ impl SledIndex {
         }
         let mut value = Vec::with_capacity(head.length);
         for piece in piece_names(key, &head) {
-            match self.database.get(piece).map_err(failed)? {
+            match self.database()?.get(piece).map_err(failed)? {
                 Some(bytes) => value.extend_from_slice(&bytes),
                 None => return Ok(None),
             }
@@ -168,7 +183,7 @@ impl SledIndex {
             batch.insert(name(change.key), kept);
         }
         batch.insert(STATE, state.encode());
-        self.database.apply_batch(batch).map_err(failed)?;
+        self.database()?.apply_batch(batch).map_err(failed)?;
         Ok(state)
     }
 }
@@ -202,18 +217,27 @@ fn text(name: &[u8]) -> Result<&str, IndexError> {
     key.ok_or_else(|| IndexError::Damaged("a key is not text".to_owned()))
 }
 
+impl Drop for SledIndex {
+    fn drop(&mut self) {
+        if *self.damaged.get_mut() {
+            std::mem::forget(self.database.take());
+        }
+    }
+}
+
 impl Index for SledIndex {
     fn get(&self, key: &str) -> Result<Option<Stored>, IndexError> {
-        guarded(|| self.read(key))
+        self.guarded(|| self.read(key))
     }
 
     fn version(&self, key: &str) -> Result<u64, IndexError> {
-        guarded(|| self.head(key)?.map_or(Ok(0), |kept| Ok(Head::decode(&kept)?.version)))
+        self.guarded(|| self.head(key)?.map_or(Ok(0), |kept| Ok(Head::decode(&kept)?.version)))
     }
 
     fn scan(&self, from: &str, visit: &mut dyn FnMut(&str) -> Step) -> Result<(), IndexError> {
-        let range = |from: &str| self.database.range(name(from)..vec![RECORD + 1]);
-        guarded(|| {
+        self.guarded(|| {
+            let database = self.database()?;
+            let range = |from: &str| database.range(name(from)..vec![RECORD + 1]);
             let mut keys = range(from);
             while let Some(entry) = keys.next() {
                 let (name, _) = entry.map_err(failed)?;
@@ -228,8 +252,8 @@ impl Index for SledIndex {
     }
 
     fn walk(&self, from: &str, visit: &mut dyn FnMut(&str, &Stored) -> bool) -> Result<(), IndexError> {
-        guarded(|| {
-            for entry in self.database.range(name(from)..vec![RECORD + 1]) {
+        self.guarded(|| {
+            for entry in self.database()?.range(name(from)..vec![RECORD + 1]) {
                 let (name, kept) = entry.map_err(failed)?;
                 let key = text(&name)?;
                 let stored = match self.assemble(key, &kept) {
@@ -248,7 +272,7 @@ impl Index for SledIndex {
     }
 
     fn write(&self, changes: &[Change<'_>], position: Position) -> Result<(), IndexError> {
-        guarded(|| {
+        self.guarded(|| {
             let state = self.change(changes, position)?;
             *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
             Ok(())
@@ -260,8 +284,8 @@ impl Index for SledIndex {
     }
 
     fn checkpoint(&self) -> Result<(), IndexError> {
-        guarded(|| {
-            self.database.flush().map_err(failed)?;
+        self.guarded(|| {
+            self.database()?.flush().map_err(failed)?;
             self.file.sync_data().map_err(io_failed)?;
             match fs::read_dir(self.folder.join("blobs")).map_err(io_failed)?.next() {
                 None => Ok(()),

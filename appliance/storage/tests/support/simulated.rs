@@ -26,6 +26,7 @@ struct World {
     operations: u64,
     syncs: u64,
     cut_at: u64,
+    life: u64,
     faults: Faults,
 }
 
@@ -58,10 +59,10 @@ struct File {
 
 impl SimulatedDisk {
     pub fn new() -> Self {
-        Self::with(Vec::new(), BTreeMap::new(), BTreeSet::new())
+        Self::with(0, Vec::new(), BTreeMap::new(), BTreeSet::new())
     }
 
-    fn with(files: Vec<FileState>, names: BTreeMap<String, usize>, folders: BTreeSet<String>) -> Self {
+    fn with(life: u64, files: Vec<FileState>, names: BTreeMap<String, usize>, folders: BTreeSet<String>) -> Self {
         Self(Arc::new(Mutex::new(World {
             files,
             durable_names: names.clone(),
@@ -71,6 +72,7 @@ impl SimulatedDisk {
             operations: 0,
             syncs: 0,
             cut_at: u64::MAX,
+            life,
             faults: Faults::default(),
         })))
     }
@@ -107,7 +109,7 @@ impl SimulatedDisk {
             };
         }
         let files = world.files.iter().map(|file| file.after_cut(random)).collect();
-        Self::with(files, names, world.folders.clone())
+        Self::with(world.life + 1, files, names, world.folders.clone())
     }
 }
 
@@ -260,6 +262,10 @@ impl Disk for SimulatedDisk {
             };
         }
         Ok(())
+    }
+
+    fn life(&self) -> String {
+        self.world().life.to_string()
     }
 
     fn syncs(&self) -> u64 {

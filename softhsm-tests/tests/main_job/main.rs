@@ -1,0 +1,70 @@
+//! The main job over every seal and storage: initialise, unseal, keep secrets, judge and record who touches them, restart.
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod audit;
+mod documents;
+mod kv1;
+mod kv2;
+mod life;
+mod mounts;
+mod policies;
+mod seal;
+mod tokens;
+
+use softhsm_tests::{Seal, Server, Setup};
+
+/// One server from its first start to the end of its second.
+fn main_job(seal: Seal, storage: &'static str) {
+    let mut server = Server::prepare(Setup::new(seal, storage));
+    server.run();
+    life::before_init(&server);
+    server.initialise();
+    life::unsealed(&server);
+
+    server.mount("secret", seal == Seal::SoftHsm);
+    kv2::versions(&server);
+    kv2::check_and_set(&server);
+    kv2::patch_and_subkeys(&server);
+    kv2::delete_undelete_destroy(&server);
+    kv2::metadata(&server);
+    kv2::limits_of_versions(&server);
+    kv2::listing(&server);
+    kv1::everything(&server);
+    mounts::life_of_a_mount(&server);
+    policies::rules(&server);
+    policies::crud(&server);
+    tokens::life_of_a_token(&server);
+    tokens::a_tree_falls_together(&server);
+    tokens::uses_are_counted_under_a_race(&server);
+    tokens::a_token_expires(&server);
+    audit::lines(&server);
+    audit::devices(&server);
+    documents::openapi(&server);
+    documents::help_and_the_ui(&server);
+
+    if storage != "memory" {
+        life::restart(&mut server);
+    }
+    seal::sealing(&server);
+    assert_eq!(server.stop(), 0, "{}", server.server_log());
+}
+
+#[test]
+fn by_shares_in_memory() {
+    main_job(Seal::Shamir, "memory");
+}
+
+#[test]
+fn by_shares_on_redb() {
+    main_job(Seal::Shamir, "redb");
+}
+
+#[test]
+fn by_an_hsm_on_sled() {
+    main_job(Seal::SoftHsm, "sled");
+}
+
+#[test]
+fn by_an_hsm_on_redb() {
+    main_job(Seal::SoftHsm, "redb");
+}
