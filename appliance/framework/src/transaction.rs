@@ -15,9 +15,19 @@ pub struct Transaction<'s> {
 
 #[derive(Default)]
 struct Staged {
-    reads: BTreeMap<Key, Version>,
+    reads: BTreeMap<Key, Read>,
     writes: BTreeMap<Key, Write<Secret>>,
 }
+
+/// What a transaction saw at a name.
+struct Read {
+    version: Version,
+    /// The value, where it is small: the same record is often read again, by another step of the same request.
+    kept: Option<Option<Secret>>,
+}
+
+/// The largest value, in bytes, that a transaction keeps a copy of.
+const KEPT: usize = 4096;
 
 impl<'s> Transaction<'s> {
     /// Starts with nothing read and nothing staged.
@@ -44,21 +54,32 @@ impl<'s> Transaction<'s> {
             return Ok(Vec::new());
         }
         let keys = writes.keys().cloned().collect();
-        self.store.apply(Batch { reads: reads.into_iter().collect(), writes: writes.into_values().collect() })?;
+        let reads = reads.into_iter().map(|(key, read)| (key, read.version)).collect();
+        self.store.apply(Batch { reads, writes: writes.into_values().collect() })?;
         Ok(keys)
     }
 
     fn get(&self, key: Key) -> Result<Option<Secret>, Error> {
-        if let Some(write) = self.staged.borrow().writes.get(&key) {
-            return Ok(write.value.as_ref().map(|value| Secret::transient(value.expose().to_vec())));
+        {
+            let staged = self.staged.borrow();
+            if let Some(write) = staged.writes.get(&key) {
+                return Ok(write.value.as_ref().map(copy));
+            }
+            if let Some(Read { kept: Some(kept), .. }) = staged.reads.get(&key) {
+                return Ok(kept.as_ref().map(copy));
+            }
         }
         let found = self.store.get(&key)?;
         let version = found.as_ref().map_or(Version(0), |found| found.version);
+        let value = found.map(|found| found.value);
         let mut staged = self.staged.borrow_mut();
-        if *staged.reads.entry(key).or_insert(version) != version {
+        if staged.reads.get(&key).is_some_and(|earlier| earlier.version != version) {
             return Err(Error::Conflict);
         }
-        Ok(found.map(|found| found.value))
+        let small = value.as_ref().is_none_or(|value| value.len() <= KEPT);
+        let kept = small.then(|| value.as_ref().map(copy));
+        staged.reads.insert(key, Read { version, kept });
+        Ok(value)
     }
 
     fn list(&self, folder: &Prefix, page: &Page) -> Result<Vec<String>, Error> {
@@ -83,6 +104,10 @@ impl<'s> Transaction<'s> {
         let wanted = names.into_iter().filter(|name| after.is_none_or(|after| name.as_str() > after));
         Ok(wanted.take(page.limit.unwrap_or(usize::MAX)).collect())
     }
+}
+
+fn copy(value: &Secret) -> Secret {
+    Secret::transient(value.expose().to_vec())
 }
 
 /// A transaction seen through one mount's folder. Names are relative to it; nothing outside it can be named.

@@ -122,8 +122,9 @@ impl Pipeline {
         let route = place.route;
 
         // May they? Whether a write creates or updates is for the engine to say; it is asked for callers with a token only.
+        let transaction = Transaction::new(&*self.store);
         let judged = match &route {
-            Ok(route) if known => self.with_context(&scene, |context| route.judged(context, &input)),
+            Ok(route) if known => route.judged(&self.context(&transaction, &scene), &input),
             _ => Ok(operation),
         };
         let operation = *judged.as_ref().unwrap_or(&operation);
@@ -164,34 +165,11 @@ impl Pipeline {
             (Err(refused), _) => refused,
             (Ok(_), Err(error)) => Unrecorded::new(Err(error)),
             (Ok(_), Ok(_)) if place.help.is_some() => Unrecorded::new(Ok(help::output(place.help.unwrap_or_default()))),
-            (Ok(permit), Ok(route)) => return self.conclude(route, &permit, &scene, &ask, audit, &input),
+            (Ok(permit), Ok(route)) => {
+                return conclude(route, self.carry_out(route, &permit, &scene, transaction, &input), &ask, audit);
+            }
         };
         answer(&ask, Shape::Envelope, outcome.settle(&ask, audit))
-    }
-
-    /// Runs the handler, records its answer, and does what it left for the end.
-    fn conclude(
-        &self,
-        route: &Route,
-        permit: &Permit,
-        scene: &Scene<'_>,
-        ask: &Ask<'_>,
-        audit: &dyn AuditSink,
-        input: &Input,
-    ) -> Answer {
-        let settled = self.carry_out(route, permit, scene, input).settle(ask, audit);
-        let result = settled.and_then(|mut output| match output.finally.take() {
-            None => Ok(output),
-            Some(finally) => finally().map(|()| output),
-        });
-        let shape = if route.bare {
-            Shape::Bare
-        } else if route.merged {
-            Shape::Merged
-        } else {
-            Shape::Envelope
-        };
-        answer(ask, shape, result)
     }
 
     /// Counts a use of a token whose uses are limited: whatever becomes of the request, the use is gone.
@@ -212,14 +190,21 @@ impl Pipeline {
     }
 
     /// Runs the handler in a transaction and commits it, again and again while others are faster.
-    fn carry_out(&self, route: &Route, permit: &Permit, scene: &Scene<'_>, input: &Input) -> Unrecorded<Output> {
+    fn carry_out<'s>(
+        &'s self,
+        route: &Route,
+        permit: &Permit,
+        scene: &Scene<'_>,
+        first: Transaction<'s>,
+        input: &Input,
+    ) -> Unrecorded<Output> {
         if scene.limited
             && let Err(error) = self.count_use(scene)
         {
             return Unrecorded::new(Err(error));
         }
+        let mut transaction = first;
         for _ in 0..ATTEMPTS {
-            let transaction = Transaction::new(&*self.store);
             let outcome = {
                 let context = self.context(&transaction, scene);
                 route.call(permit, &context, input.clone()).then(|output| self.issue(&transaction, scene, output))
@@ -228,6 +213,7 @@ impl Pipeline {
             if !outcome.is_conflict() {
                 return outcome;
             }
+            transaction = Transaction::new(&*self.store);
         }
         Unrecorded::new(Err(Error::Busy { reason: "others keep changing the same records" }))
     }
@@ -258,12 +244,6 @@ impl Pipeline {
             rng: &*self.rng,
             token: scene.token,
         }
-    }
-
-    fn with_context<T>(&self, scene: &Scene<'_>, ask: impl FnOnce(&Context<'_>) -> T) -> T {
-        let transaction = Transaction::new(&*self.store);
-        let context = self.context(&transaction, scene);
-        ask(&context)
     }
 
     fn locate(&self, operation: Operation, path: &str, help: bool) -> Place<'_> {
@@ -297,6 +277,22 @@ impl Pipeline {
         };
         Place { mount: Some(mount), route, parts, seal_wrapped, help: text }
     }
+}
+
+/// Records a handler's answer, and does what it left for the end.
+fn conclude(route: &Route, outcome: Unrecorded<Output>, ask: &Ask<'_>, audit: &dyn AuditSink) -> Answer {
+    let result = outcome.settle(ask, audit).and_then(|mut output| match output.finally.take() {
+        None => Ok(output),
+        Some(finally) => finally().map(|()| output),
+    });
+    let shape = if route.bare {
+        Shape::Bare
+    } else if route.merged {
+        Shape::Merged
+    } else {
+        Shape::Envelope
+    };
+    answer(ask, shape, result)
 }
 
 fn exempt(place: &Place<'_>) -> bool {
