@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use framework::{Batch, Ciphertext, Error, Key, Version};
@@ -69,12 +70,53 @@ pub(crate) struct Committer {
     /// How long the last append took.
     pub(crate) append_took: Duration,
     pub(crate) last_retry: Option<Instant>,
+    /// The index is being read through; until that is done nothing is written.
+    pub(crate) verifying: Option<Verifying>,
+}
+
+/// A thread that reads the index through, and reports it as failed if it is not sound.
+pub(crate) struct Verifying {
+    thread: JoinHandle<()>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Verifying {
+    pub(crate) fn start(slot: Arc<Slot>, queue: SyncSender<Message>) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = stop.clone();
+        let work = move || {
+            let Some(index) = slot.now() else { return };
+            let verified = index::verify(index.as_ref(), &asked);
+            drop(index);
+            match verified {
+                Ok(()) => slot.set_verified(),
+                Err(error) => {
+                    tracing::error!(%error, "the storage index is made again");
+                    slot.mark_failed();
+                    let _ = queue.try_send(Message::Look);
+                }
+            }
+        };
+        Ok(Self { thread: std::thread::Builder::new().name("verify-index".to_owned()).spawn(work)?, stop })
+    }
+
+    fn wait(self) {
+        let _ = self.thread.join();
+    }
+
+    fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.wait();
+    }
 }
 
 impl Committer {
     /// Works until it is told to close or nobody can ask any more.
     pub(crate) fn run(mut self, queue: &Receiver<Message>) {
         let ended = catch_unwind(AssertUnwindSafe(|| self.serve(queue)));
+        if let Some(verifying) = self.verifying.take() {
+            verifying.end();
+        }
         if ended.is_err() {
             // The state of this struct is unknown. Readers go on; writers get an error, since the queue ends here.
             tracing::error!(
@@ -143,6 +185,10 @@ impl Committer {
     }
 
     fn commit(&mut self, group: Vec<Request>) {
+        let needed = !group.is_empty() || self.slot.has_failed();
+        if let Some(verifying) = self.verifying.take_if(|_| needed) {
+            verifying.wait();
+        }
         let ready = self.get_in_step();
         if group.is_empty() {
             return;

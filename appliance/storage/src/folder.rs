@@ -19,8 +19,18 @@ const LOCK_FILE: &str = "lock";
 const END_FILE: &str = "end";
 const JOURNAL: &str = "journal";
 
-/// Takes the directory for this process, for as long as the file is held; the kernel lets go when the process ends.
-pub(crate) fn lock(root: &Path) -> Result<File, OpenError> {
+/// The directory belongs to this process for as long as this lives; the kernel lets go when the process ends.
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing alone is not enough while a child that was just forked still has a copy of the descriptor.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Takes the directory for this process.
+pub(crate) fn lock(root: &Path) -> Result<Lock, OpenError> {
     let path = root.join(LOCK_FILE);
     let failed = |source| OpenError::Io { doing: format!("locking {}", path.display()), source };
     let mode = std::fs::metadata(root).map_err(failed)?.permissions().mode();
@@ -31,9 +41,9 @@ pub(crate) fn lock(root: &Path) -> Result<File, OpenError> {
     let mut file = open.map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {
-            file.set_len(0).map_err(failed)?;
-            file.write_all(std::process::id().to_string().as_bytes()).map_err(failed)?;
-            Ok(file)
+            // For the message alone; on a full disk it says nothing.
+            let _ = file.set_len(0).and_then(|()| file.write_all(std::process::id().to_string().as_bytes()));
+            Ok(Lock(file))
         }
         Err(std::fs::TryLockError::WouldBlock) => {
             let mut holder = String::new();

@@ -1,6 +1,7 @@
 //! Bringing the index to where the journal is: at start, and when an index fails while the server runs.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
@@ -64,14 +65,12 @@ impl From<LogError> for Trouble {
 }
 
 impl Indexes {
-    /// Opens the index and reads all of it: it is believed only if it holds exactly what it says.
+    /// Opens the index. One in sled is read through before it is believed. One in redb is believed first, since redb is sound
+    /// after a cut by itself, and is read through beside the first readers and before the first writer.
     pub(crate) fn open(&self) -> Result<Arc<dyn Index>, IndexError> {
         match (self.kind, &self.sled) {
             (Kind::Sled, Some(files)) => self.open_sled(files),
-            (Kind::Redb, _) => {
-                let index = RedbIndex::open(self.disk.as_ref(), self.genesis, self.cache_bytes)?;
-                self.believe(Arc::new(index))
-            }
+            (Kind::Redb, _) => self.complete(Arc::new(self.open_redb()?)),
             (Kind::Sled, None) | (Kind::Memory, _) => Ok(Arc::new(MemoryIndex::new(self.genesis))),
         }
     }
@@ -80,8 +79,13 @@ impl Indexes {
     pub(crate) fn open_failed(&self) -> Result<Arc<dyn Index>, IndexError> {
         match self.kind {
             Kind::Sled => Err(IndexError::Stale("it failed while it was in use".to_owned())),
-            Kind::Redb | Kind::Memory => self.open(),
+            Kind::Redb => verified(self.complete(Arc::new(self.open_redb()?))?),
+            Kind::Memory => self.open(),
         }
+    }
+
+    fn open_redb(&self) -> Result<RedbIndex, IndexError> {
+        RedbIndex::open(self.disk.as_ref(), self.genesis, self.cache_bytes)
     }
 
     /// After the index was closed in good order and let go of.
@@ -89,12 +93,11 @@ impl Indexes {
         self.sled.as_ref().filter(|_| self.kind == Kind::Sled).map_or(Ok(()), SledFiles::set_closed)
     }
 
-    fn believe(&self, index: Arc<dyn Index>) -> Result<Arc<dyn Index>, IndexError> {
+    fn complete(&self, index: Arc<dyn Index>) -> Result<Arc<dyn Index>, IndexError> {
         let state = index.state();
         if state.position.sequence == 0 && state != State::empty(self.genesis) {
             return Err(IndexError::Damaged("it was never completed".to_owned()));
         }
-        index::verify(index.as_ref())?;
         Ok(index)
     }
 
@@ -108,7 +111,7 @@ impl Indexes {
         let (indexes, folder) = (self.clone(), files.folder.clone());
         let open = move || {
             let index = SledIndex::open(&folder, indexes.genesis, indexes.cache_bytes);
-            let _ = sender.send(index.and_then(|index| indexes.believe(Arc::new(index))));
+            let _ = sender.send(index.and_then(|index| verified(indexes.complete(Arc::new(index))?)));
         };
         std::thread::Builder::new().name("open-sled".to_owned()).spawn(open).map_err(io)?;
         let index = opened.recv_timeout(limit).unwrap_or_else(|error| {
@@ -191,6 +194,11 @@ impl Restorer {
             None => Err(IndexError::Damaged("it is older than the journal".to_owned()).into()),
         }
     }
+}
+
+fn verified(index: Arc<dyn Index>) -> Result<Arc<dyn Index>, IndexError> {
+    index::verify(index.as_ref(), &AtomicBool::new(false))?;
+    Ok(index)
 }
 
 /// Applies to the index what the journal has beyond it.

@@ -9,12 +9,14 @@ use framework::Error;
 use crate::index::{Index, IndexError};
 
 /// How long a reader waits for an index that is being opened again.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Slot {
     index: RwLock<Option<Arc<dyn Index>>>,
     failed: AtomicBool,
     closed: AtomicBool,
+    /// Whether all of the index was read through; until then it is not believed when it says that there is nothing.
+    verified: AtomicBool,
     /// How often the index was replaced.
     replaced: AtomicU64,
     waiting: Mutex<()>,
@@ -22,11 +24,12 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    pub(crate) fn new(index: Arc<dyn Index>) -> Self {
+    pub(crate) fn new(index: Arc<dyn Index>, verified: bool) -> Self {
         Self {
             index: RwLock::new(Some(index)),
             failed: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            verified: AtomicBool::new(verified),
             replaced: AtomicU64::new(0),
             waiting: Mutex::new(()),
             back: Condvar::new(),
@@ -58,6 +61,19 @@ impl Slot {
             }
             waiting = self.back.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    pub(crate) fn is_verified(&self) -> bool {
+        self.verified.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_verified(&self) {
+        self.verified.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    pub(crate) fn wait_verified(&self) -> Result<(), Error> {
+        if self.is_verified() { Ok(()) } else { self.wait(|| self.is_verified().then_some(())) }
     }
 
     /// Runs a reader's look-up. If the index fails, `ask` asks for another one, and the look-up runs once more on that.
@@ -110,7 +126,7 @@ impl Slot {
         self.failed.store(false, Ordering::Release);
         *self.index.write().unwrap_or_else(PoisonError::into_inner) = Some(index);
         self.replaced.fetch_add(1, Ordering::AcqRel);
-        self.wake();
+        self.set_verified();
     }
 
     /// From now on there is no index and there will be none.

@@ -1,6 +1,5 @@
 //! Opening a data directory, and the handle on it.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -11,9 +10,9 @@ use std::time::Duration;
 use framework::{Batch, Ciphertext, Error, Key, Page, Prefix, Store, Version, Versioned};
 
 use crate::OpenError;
-use crate::committer::{Committer, Counters, Message, Request};
+use crate::committer::{Committer, Counters, Message, Request, Verifying};
 use crate::disk::{Disk, RealDisk};
-use crate::folder;
+use crate::folder::{self, Lock};
 use crate::index::{self, Index, IndexError, MemoryIndex, SledFiles};
 use crate::keeper::Keeper;
 use crate::log::{Log, MemoryLog, Position, SegmentLog};
@@ -55,7 +54,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            cache_bytes: 32 << 20,
+            cache_bytes: 16 << 20,
             segment_bytes: 64 << 20,
             snapshot_bytes: 256 << 20,
             checkpoint_bytes: 8 << 20,
@@ -94,7 +93,7 @@ pub struct Storage {
 #[derive(Default)]
 struct Held {
     committer: Option<JoinHandle<()>>,
-    lock: Option<File>,
+    lock: Option<Lock>,
 }
 
 /// Opens the data directory `path`, made if it is not there, with mode 0700. `Kind::Memory` takes no path.
@@ -153,13 +152,13 @@ pub fn open_on(
         snapshot.remove_others(disk.as_ref()).map_err(OpenError::io("removing old snapshots"))?;
     }
     let keeper = Keeper::durable(disk.clone(), restorer, snapshot);
-    start(log, index, keeper, options, opened.epoch.max(1), Some(disk))
+    start(log, index, keeper, options, opened.epoch.max(1), Some(disk), kind == Kind::Redb)
 }
 
 fn memory(options: Options) -> Result<Arc<Storage>, OpenError> {
     let genesis = Position { sequence: 0, hash: [0; 32] };
     let log = Arc::new(MemoryLog::new(genesis));
-    start(log, Arc::new(MemoryIndex::new(genesis)), Keeper::memory(), options, 1, None)
+    start(log, Arc::new(MemoryIndex::new(genesis)), Keeper::memory(), options, 1, None, false)
 }
 
 /// Whether the journal has the record that somebody has seen, if it still has that part.
@@ -179,13 +178,16 @@ fn start(
     options: Options,
     epoch: u64,
     disk: Option<Arc<dyn Disk>>,
+    verify: bool,
 ) -> Result<Arc<Storage>, OpenError> {
     let tail = index.state().position;
-    let slot = Arc::new(Slot::new(index));
+    let slot = Arc::new(Slot::new(index, !verify));
     let counters = Arc::new(Counters::default());
     counters.sequence.store(tail.sequence, Ordering::Relaxed);
     let (queue, waiting) = sync_channel(options.waiting_writers.max(1));
+    let verifying = verify.then(|| Verifying::start(slot.clone(), queue.clone())).transpose();
     let committer = Committer {
+        verifying: verifying.map_err(OpenError::io("starting the check of the index"))?,
         log: log.clone(),
         slot: slot.clone(),
         counters: counters.clone(),
@@ -245,12 +247,17 @@ impl Storage {
 
 impl Store<Ciphertext> for Storage {
     fn get(&self, key: &Key) -> Result<Option<Versioned<Ciphertext>>, Error> {
-        let found = self.read(|index| index.get(key.as_str()))?;
+        let mut found = self.read(|index| index.get(key.as_str()))?;
+        if found.is_none() && !self.slot.is_verified() {
+            self.slot.wait_verified()?;
+            found = self.read(|index| index.get(key.as_str()))?;
+        }
         Ok(found.map(|stored| Versioned { value: Ciphertext(stored.value), version: Version(stored.version) }))
     }
 
     fn list(&self, folder: &Prefix, page: &Page) -> Result<Vec<String>, Error> {
         let limit = page.limit.unwrap_or(usize::MAX);
+        self.slot.wait_verified()?;
         self.read(|index| index::list(index, folder.as_str(), page.after.as_deref(), limit))
     }
 

@@ -19,6 +19,8 @@ pub(crate) fn server(options: &ServerOptions, config: &Config) -> Files {
             files.read_only.push(folder(authorities));
         }
     }
+    // Tells the storage whether the machine was started anew since it last ran.
+    files.read_only.push(PathBuf::from("/proc/sys/kernel/random/boot_id"));
     files.read_write.extend(config.storage.path.clone());
     files.read_write.extend(config.audit_folders());
     files

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crc32c::crc32c;
 use framework::{Class, MountId};
@@ -254,8 +255,9 @@ pub(crate) fn list(
     Ok(names)
 }
 
-/// Reads every record and compares with what the index says of itself.
-pub(crate) fn verify(index: &dyn Index) -> Result<(), IndexError> {
+/// Reads every record and compares with what the index says of itself. Nobody writes to it meanwhile. Ends early, and says
+/// nothing, once `stop` is set.
+pub(crate) fn verify(index: &dyn Index, stop: &AtomicBool) -> Result<(), IndexError> {
     let state = index.state();
     let mut found = State::empty(state.position);
     let mut last: Option<String> = None;
@@ -267,8 +269,11 @@ pub(crate) fn verify(index: &dyn Index) -> Result<(), IndexError> {
         key.clone_into(last);
         let Stored { version, mount, class, ref value } = *stored;
         found.add(key, &Head { version, mount, class, crc: crc32c(value), length: value.len() });
-        ordered
+        ordered && !stop.load(Ordering::Relaxed)
     })?;
+    if stop.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     if !ordered {
         return Err(IndexError::Damaged("its keys are not in order".to_owned()));
     }
