@@ -135,16 +135,17 @@ pub(crate) async fn serve(
     // Answers are written whole; waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
     // Who sends nothing costs nothing: no buffers until the first byte, and the rest of this future on the heap.
+    // Not `readable`, which says yes on a fresh socket without looking.
+    let mut byte = [0; 1];
     tokio::select! {
-        readable = tokio::time::timeout(limits.handshake.min(limits.idle), stream.readable()) => {
-            if !matches!(readable, Ok(Ok(()))) {
+        first = tokio::time::timeout(limits.idle.min(limits.handshake), stream.peek(&mut byte)) => {
+            if !matches!(first, Ok(Ok(1))) {
                 return;
             }
         }
         _ = orders.changed() => return,
     }
-    let c = converse(stream, address, acceptor, router, limits, orders); if std::env::var_os("SIZES2").is_some() { panic!("{}", std::mem::size_of_val(&c)); }
-    Box::pin(c).await;
+    Box::pin(converse(stream, address, acceptor, router, limits, orders)).await;
 }
 
 /// What follows the first byte.

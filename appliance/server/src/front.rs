@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Extension, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, Uri, Version, header};
+use axum::http::{HeaderValue, StatusCode, Version, header};
 use axum::response::Response;
 use axum::routing::any;
 use framework::{Error, Json, Map, Operation};
@@ -37,7 +37,7 @@ pub(crate) fn router(front: Arc<Front>) -> Router {
 /// Whatever is not the API.
 async fn nothing_here(Extension(peer): Extension<Arc<Peer>>) -> Response {
     let _work = peer.work();
-    response(Encoded::errors(StatusCode::NOT_FOUND, ""), None)
+    response(Encoded::errors(StatusCode::NOT_FOUND, ""), "")
 }
 
 /// The API.
@@ -47,8 +47,9 @@ async fn vault(State(front): State<Arc<Front>>, Extension(peer): Extension<Arc<P
     let impatient = headers.contains_key(header::EXPECT);
     let path = uri.path().strip_prefix(PREFIX).unwrap_or_default();
     let head = decode::head(&method, &uri, &headers, path, &peer);
-    // The token is in the decoded head now; the buffer under the headers may go.
-    drop(headers);
+    let target = uri.path_and_query().map_or_else(String::new, |target| target.as_str().to_owned());
+    // The token is in the decoded head now; the buffer under the target and the headers may go.
+    drop((uri, headers));
 
     let closes = head.as_ref().is_ok_and(|head| closes_after(head.operation, &head.path));
     let arriving = peer.arriving();
@@ -69,7 +70,7 @@ async fn vault(State(front): State<Arc<Front>>, Extension(peer): Extension<Arc<P
         }
         Err(Failure::Broken) => (Encoded::errors(StatusCode::BAD_REQUEST, "the request's body is malformed"), true),
     };
-    let mut response = response(encoded, Some(&uri));
+    let mut response = response(encoded, &target);
     if closes || unread {
         close(&mut response, version, &peer);
     }
@@ -169,7 +170,7 @@ fn close(response: &mut Response, version: Version, peer: &Peer) {
 }
 
 /// The headers that every answer has are those of OpenBao.
-fn response(encoded: Encoded, target: Option<&Uri>) -> Response {
+fn response(encoded: Encoded, target: &str) -> Response {
     let Encoded { status, body, retry_after, leader } = encoded;
     let mut response = Response::new(if body.is_empty() { Body::empty() } else { Body::from(body) });
     *response.status_mut() = status;
@@ -182,9 +183,7 @@ fn response(encoded: Encoded, target: Option<&Uri>) -> Response {
     if let Some(seconds) = retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
     }
-    let location = leader
-        .zip(target)
-        .map(|(leader, target)| format!("{leader}{}", target.path_and_query().map_or("/", |target| target.as_str())));
+    let location = leader.map(|leader| format!("{leader}{target}"));
     if let Some(location) = location.and_then(|location| HeaderValue::try_from(location).ok()) {
         headers.insert(header::LOCATION, location);
     }

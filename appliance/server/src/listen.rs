@@ -188,9 +188,11 @@ async fn accept(
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         match socket.accept().await {
             Ok((stream, address)) => {
+                // When places run short, who keeps one without using it gets less time.
+                let short = slots.available_permits() < limits.connections / 4;
+                let limits = Limits { idle: if short { limits.idle / 5 } else { limits.idle }, ..limits };
                 let served =
                     connection::serve(stream, address, acceptor.clone(), router.clone(), limits, orders.subscribe());
-                let slot_size = (std::mem::size_of_val(&served), std::mem::size_of_val(&slot)); if std::env::var_os("SIZES").is_some() { tracing::error!("{slot_size:?}"); panic!("{slot_size:?}"); }
                 tokio::spawn(async move {
                     served.await;
                     drop(slot);
