@@ -19,9 +19,20 @@ pub(crate) unsafe fn wipe(at: *mut u8, len: usize) {
 /// Overwrites the 16 KiB of stack below the caller: what functions that have just returned left there.
 ///
 /// Call it after work that put key material in local variables, such as building a key schedule.
-#[inline(never)]
 pub fn wipe_stack() {
-    let mut dead = [0xffu8; 16 * 1024];
-    black_box(&mut dead).fill(0);
-    black_box(&dead);
+    overwrite::<{ 16 * 1024 }>();
+}
+
+/// The same for 64 KiB: what a whole request leaves, or a ceremony over all keys.
+///
+/// Call it where a thread goes back to waiting for work.
+pub fn wipe_deep_stack() {
+    overwrite::<{ 64 * 1024 }>();
+}
+
+// Never part of its caller, whose frame would otherwise hold the bytes, beside those to be wiped.
+#[inline(never)]
+fn overwrite<const BYTES: usize>() {
+    let mut dead = [0u8; BYTES];
+    black_box(&mut dead);
 }

@@ -66,6 +66,8 @@ impl Hsm {
         let hsm = Hsm { config, state: RwLock::new(down), failures: AtomicU32::new(0), check_value: OnceLock::new() };
         // What went wrong is kept in the state.
         _ = hsm.reopen();
+        // The module has had the PIN on this stack.
+        hardening::wipe_deep_stack();
         hsm
     }
 

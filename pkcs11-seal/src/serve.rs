@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use framework::hsm::{LONGEST_FRAME, Question};
-use hardening::Secret;
+use hardening::{Secret, wipe_deep_stack};
 
 use crate::Hsm;
 
@@ -85,6 +85,8 @@ impl Worker {
             let Ok((id, question)) = next else { return };
             let answer = self.hsm.answer(&question).encode(id);
             drop(question);
+            // The module's own frames are gone, and what it left in them goes here.
+            wipe_deep_stack();
             let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
             if let Err(error) = answers.write_all(answer.expose()) {
                 tracing::debug!(%error, "an answer found no reader");

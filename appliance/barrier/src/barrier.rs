@@ -5,7 +5,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use framework::{Batch, Ciphertext, Error, Key, Page, Prefix, Secret, Store, Timestamp, Version, Versioned, Write};
 
-use crate::cipher::leaving_no_trace;
+use crate::cipher::{leaving_no_deep_trace, leaving_no_trace};
 use crate::keyring::{KEYRING_RECORD, Keyring, Root, TermInfo, Unopened};
 use crate::records::{self, SealRecords};
 
@@ -113,7 +113,7 @@ impl<S: Store<Ciphertext>> Barrier<S> {
             return Err(Error::invalid("the storage is already initialized"));
         }
         let batch =
-            leaving_no_trace(|| Keyring::generate(now)?.founding_batch(&Root::new(root_key)?, founding, Version(0)))?;
+            leaving_no_deep_trace(|| Keyring::generate(now)?.founding_batch(&Root::new(root_key)?, founding, Version(0)))?;
         self.store.apply(batch)
     }
 
@@ -121,7 +121,7 @@ impl<S: Store<Ciphertext>> Barrier<S> {
     /// reads the keyring anew.
     pub fn open(&self, root_key: &Secret) -> Result<(), OpenError> {
         let found = self.store.get(&Key::new(KEYRING_RECORD)?)?.ok_or(Error::Uninitialized)?;
-        let open = leaving_no_trace(|| {
+        let open = leaving_no_deep_trace(|| {
             let root = Root::new(root_key)?;
             let keyring = root.open(&found.value.0)?;
             Ok::<_, Unopened>(Open { root, keyring })
@@ -141,7 +141,8 @@ impl<S: Store<Ciphertext>> Barrier<S> {
     /// [`Error::Conflict`] if the keyring on the disk has changed meanwhile: asking again may succeed.
     pub fn rotate(&self, now: Timestamp) -> Result<u32, Error> {
         let (mut next, version) = self.stored_keyring()?;
-        let (term, record) = self.with(|open| Ok((next.rotate(now)?, open.root.seal(&next)?)))?;
+        let (term, record) =
+            leaving_no_deep_trace(|| self.with(|open| Ok((next.rotate(now)?, open.root.seal(&next)?))))?;
         self.store.apply(records::keyring_batch(record, version)?)?;
         // Values are readable only through the keyring on the disk, so the new term comes into use after that is durable.
         match &mut *self.write() {
@@ -160,7 +161,7 @@ impl<S: Store<Ciphertext>> Barrier<S> {
     /// [`Error::Conflict`] as for [`Barrier::rotate`].
     pub fn change_root_key(&self, root_key: &Secret, founding: Founding<'_>) -> Result<(), Error> {
         let (keyring, version) = self.stored_keyring()?;
-        let (root, batch) = leaving_no_trace(|| {
+        let (root, batch) = leaving_no_deep_trace(|| {
             let root = Root::new(root_key)?;
             let batch = keyring.founding_batch(&root, founding, version)?;
             Ok::<_, Error>((root, batch))
@@ -203,13 +204,14 @@ impl<S: Store<Ciphertext>> Barrier<S> {
             return Err(Error::Sealed);
         }
         let found = self.store.get(&Key::new(KEYRING_RECORD)?)?.ok_or(Error::Uninitialized)?;
-        let keyring = self.with(|open| {
+        let read = |open: &Open| {
             open.root.open(&found.value.0).map_err(|unopened| match unopened {
                 // Somebody has just changed the root key.
                 Unopened::WrongRootKey => Error::Conflict,
                 Unopened::Failed(error) => error,
             })
-        })?;
+        };
+        let keyring = leaving_no_deep_trace(|| self.with(read))?;
         Ok((keyring, found.version))
     }
 

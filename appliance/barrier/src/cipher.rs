@@ -3,7 +3,7 @@
 use aes_gcm_siv::aead::inout::InOutBuf;
 use aes_gcm_siv::{AeadInOut, Aes256GcmSiv, KeyInit, Nonce, Tag};
 use framework::{Error, Secret};
-use hardening::{Guarded, random_bytes, wipe_stack};
+use hardening::{Guarded, random_bytes, wipe_deep_stack, wipe_stack};
 
 /// Bytes of every symmetric key of this crate but the one for names.
 pub(crate) const KEY: usize = 32;
@@ -14,6 +14,13 @@ const TAG: usize = 16;
 pub(crate) fn leaving_no_trace<R>(work: impl FnOnce() -> R) -> R {
     let done = apart(work);
     wipe_stack();
+    done
+}
+
+/// The same for work on a whole keyring, which goes deeper.
+pub(crate) fn leaving_no_deep_trace<R>(work: impl FnOnce() -> R) -> R {
+    let done = apart(work);
+    wipe_deep_stack();
     done
 }
 

@@ -230,7 +230,8 @@ struct Protected {
 impl<D: Store<Ciphertext>> SealControl for Ceremony<D> {
     fn status(&self) -> SealStatus {
         let record = self.record();
-        let sealed = self.barrier.is_sealed();
+        // Unsealed is what answers requests: the barrier opens a moment before the registry is loaded.
+        let sealed = self.barrier.is_sealed() || !self.registry.is_loaded();
         SealStatus {
             kind: self.protection.kind(),
             initialized: record.is_some(),

@@ -96,6 +96,6 @@ fn work(pipeline: &Pipeline, queue: &Queue) {
         // Answering must not end the thread either, whatever the encoder makes of the answer.
         let _ = catch_unwind(AssertUnwindSafe(|| reply(pipeline.handle(request))));
         // What the request left on this thread's stack is nobody's business any more.
-        hardening::wipe_stack();
+        hardening::wipe_deep_stack();
     }
 }

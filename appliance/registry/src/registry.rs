@@ -162,6 +162,11 @@ impl Registry {
         Ok(table.locate(path).map(|(mount, rest)| (Arc::clone(mount), rest)))
     }
 
+    /// Whether it can answer: loaded since the barrier was opened, and not forgotten.
+    pub fn is_loaded(&self) -> bool {
+        self.open().is_ok()
+    }
+
     /// What is known; [`Error::Sealed`] before `load` and after `forget`.
     pub(crate) fn open(&self) -> Result<Arc<Open>, Error> {
         self.open.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Error::Sealed)

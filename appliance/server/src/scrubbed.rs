@@ -60,3 +60,53 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Scrubbed<S> {
         Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A peer that sends `self.0`, and then nothing.
+    struct Peer(Vec<u8>);
+
+    impl AsyncRead for Peer {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            if self.0.is_empty() {
+                return Poll::Pending;
+            }
+            let part = self.0.len().min(buffer.remaining());
+            buffer.put_slice(&self.0.drain(..part).collect::<Vec<u8>>());
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Reads once into `buffer`; how much, if anything.
+    fn read(stream: &mut Scrubbed<Peer>, mut buffer: ReadBuf<'_>) -> Option<usize> {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        match Pin::new(stream).poll_read(&mut context, &mut buffer) {
+            Poll::Ready(result) => result.map(|()| Some(buffer.filled().len())).unwrap(),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn what_lay_in_the_buffer_is_gone_even_if_nothing_came() {
+        let mut stream = Scrubbed(Peer(b"GET /".to_vec()));
+        let mut buffer = [7; 20_000];
+        assert_eq!(read(&mut stream, ReadBuf::new(&mut buffer)), Some(5));
+        assert_eq!(&buffer[..5], b"GET /");
+        assert!(buffer[5..].iter().all(|byte| *byte == 0));
+
+        buffer.fill(7);
+        assert_eq!(read(&mut stream, ReadBuf::new(&mut buffer)), None);
+        assert!(buffer.iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn a_read_is_small_enough_for_the_first_buffer_to_stay() {
+        let mut stream = Scrubbed(Peer(vec![1; 10_000]));
+        let mut buffer = [0; 20_000];
+        assert_eq!(read(&mut stream, ReadBuf::new(&mut buffer)), Some(MOST));
+        assert_eq!(read(&mut stream, ReadBuf::new(&mut buffer)), Some(10_000 - MOST));
+        assert_eq!(read(&mut stream, ReadBuf::new(&mut [])), Some(0));
+    }
+}

@@ -110,13 +110,15 @@ async fn all_connections_can_be_closed() {
     let held = Held::start(Limits::default());
     let (mut fresh, mut half, mut idle, mut busy) =
         (held.connect().await, held.connect().await, held.connect().await, held.connect().await);
+    let mut body = held.connect().await;
+    body.write_all(b"POST /v1/a HTTP/1.1\r\nHost: h\r\nContent-Length: 99\r\n\r\n{\"a\":\"secret").await.unwrap();
     half.write_all(b"GET /v1/a HTTP/1.1\r\nX-Vault-Token: hvs.secret").await.unwrap();
     held.begin(&mut idle).await;
     held.finish(&mut idle).await;
     held.begin(&mut busy).await;
 
     held.server.handle.close_connections();
-    for stream in [&mut idle, &mut half, &mut fresh] {
+    for stream in [&mut idle, &mut half, &mut fresh, &mut body] {
         assert!(ends(stream, LONG).await);
     }
     held.finish(&mut busy).await;

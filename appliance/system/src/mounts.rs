@@ -237,7 +237,7 @@ fn config_of(mut given: Map<String, Json>) -> Result<MountConfig, Error> {
         token_type: setting(&mut given, "token_type")?.unwrap_or_default(),
     };
     // What clients send along although it says nothing.
-    given.retain(|_, value| !matches!(value, Json::Null) && *value != Json::from("") && *value != Json::from(false));
+    given.retain(|_, value| !matches!(value, Json::Null) && *value != "" && *value != false);
     match given.keys().next() {
         None => Ok(config),
         Some(unknown) => Err(Error::field("config", format!("config: {unknown} is not supported"))),

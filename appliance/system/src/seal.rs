@@ -202,7 +202,10 @@ fields! {
 }
 
 fn init(control: &dyn SealControl, wanted: Init) -> Result<InitAnswer, Error> {
-    if !wanted.pgp_keys.is_empty() || !wanted.recovery_pgp_keys.is_empty() || wanted.root_token_pgp_key.is_some() {
+    if !wanted.pgp_keys.is_empty()
+        || !wanted.recovery_pgp_keys.is_empty()
+        || wanted.root_token_pgp_key.is_some_and(|key| !key.is_empty())
+    {
         return Err(Error::field("pgp_keys", "PGP-encrypted shares and tokens are not supported by this version"));
     }
     let by_hsm = control.status().kind != framework::SealKind::Shamir;

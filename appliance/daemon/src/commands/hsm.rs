@@ -13,12 +13,13 @@ use crate::{compose, log, roles};
 pub(crate) fn run(command: &HsmCommand) -> Result<ExitCode, String> {
     let mut config = config::load(&command.config).map_err(|error| error.to_string())?;
     log::start(tracing::Level::WARN, false);
+    config.hardening = Mode::Report;
+    compose::guarded_memory(&config, "hsm").map_err(|error| error.to_string())?;
     let Seal::Pkcs11(hsm) = &config.seal else {
         return Err("hsm: the configuration has no seal \"pkcs11\" stanza".to_owned());
     };
-    let module = roles::hsm::module(hsm).map_err(|error| error.to_string())?;
-    config.hardening = Mode::Report;
-    compose::guarded_memory(&config, "hsm").map_err(|error| error.to_string())?;
+    let pin = hsm.pin.resolve().map_err(|error| error.to_string())?;
+    let module = roles::hsm::module(hsm, pin);
     let (json, text) = match command.verb {
         HsmVerb::Init => {
             let report = ceremony::init(&module, ceremony::Options { dry_run: command.dry_run })

@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use pin::PinSource;
+pub(crate) use pin::{PinSource, VARIABLE as PIN_VARIABLE};
 pub(crate) use read::load;
 
 /// Everything an operator can say.
@@ -80,9 +80,11 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
-    /// Drops a PIN that stands in the configuration itself: only the hsm process may have it.
+    /// Drops a PIN that stands in the configuration itself: only the hsm process may have it, and only in guarded memory.
     pub(crate) fn forget_pin(&mut self) {
-        if let Seal::Pkcs11(hsm) = &mut self.seal {
+        if let Seal::Pkcs11(hsm) = &mut self.seal
+            && let PinSource::Literal(_) = hsm.pin
+        {
             hsm.pin = PinSource::Forgotten;
         }
     }

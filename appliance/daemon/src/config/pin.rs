@@ -7,6 +7,9 @@ use hardening::Secret;
 
 use super::ConfigError;
 
+/// Vault's environment variable for the PIN.
+pub(crate) const VARIABLE: &str = "VAULT_HSM_PIN";
+
 /// A PIN, or the place where it is.
 pub(crate) enum PinSource {
     /// In the configuration itself.
@@ -32,6 +35,15 @@ impl PinSource {
         } else {
             Self::Literal(Secret::from(text))
         }
+    }
+
+    /// What Vault's variable for the PIN says, which comes before the configuration.
+    pub(crate) fn given() -> Option<Self> {
+        let text = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty())?;
+        Some(match Self::parse(&text) {
+            Self::Literal(_) => Self::Environment(VARIABLE.to_owned()),
+            elsewhere => elsewhere,
+        })
     }
 
     /// The PIN, in guarded memory.
@@ -63,7 +75,7 @@ impl PinSource {
         }
     }
 
-    /// The environment variables that the hsm process needs and no other may have.
+    /// The environment variable that holds the PIN.
     pub(crate) fn environment(&self) -> Option<&str> {
         match self {
             Self::Environment(name) => Some(name),

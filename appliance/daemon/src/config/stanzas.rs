@@ -50,14 +50,15 @@ fn storage(block: &Block<'_>) -> Result<Storage, ParseError> {
     };
     let path = reader.string("path")?.map(PathBuf::from);
     let path = match (kind, path) {
-        (storage::Kind::Memory, Some(_)) => return Err(reader.error("path", "memory storage has no path")),
-        (storage::Kind::Memory, None) => None,
-        (_, Some(path)) if path.is_absolute() => Some(path),
-        (_, Some(_)) => return Err(reader.error("path", "path must be absolute")),
-        (_, None) => return Err(reader.error("path", "path is missing: the data directory")),
+        (storage::Kind::Memory, Some(_)) => Err(reader.error("path", "memory storage has no path")),
+        (storage::Kind::Memory, None) => Ok(None),
+        (_, Some(path)) if path.is_absolute() => Ok(Some(path)),
+        (_, Some(_)) => Err(reader.error("path", "path must be absolute")),
+        (_, None) => Err(reader.error("path", "path is missing: the data directory")),
     };
+    // Told before what is missing: a misspelt key is the likely reason.
     reader.finish()?;
-    Ok(Storage { kind, path })
+    Ok(Storage { kind, path: path? })
 }
 
 /// Keys of a listener that Vault and OpenBao take and that mean nothing here.
@@ -85,34 +86,37 @@ fn listener(block: &Block<'_>, warnings: &mut Vec<String>) -> Result<Listener, P
         Some("tls13") => TlsVersion::V13,
         Some(_) => return Err(reader.error("tls_min_version", "tls_min_version must be \"tls12\" or \"tls13\"")),
     };
-    let clients = match (reader.boolean("tls_require_and_verify_client_cert")?, client_ca_file) {
-        (Some(true), Some(authorities)) => ClientCertificates::Required(authorities),
+    let required = reader.boolean("tls_require_and_verify_client_cert")?;
+    let ignored = reader.boolean("tls_disable_client_certs")?;
+    let clients = match (required, client_ca_file) {
+        (Some(true), Some(authorities)) => Ok(ClientCertificates::Required(authorities)),
         (Some(true), None) => {
             let message = "tls_require_and_verify_client_cert needs tls_client_ca_file";
-            return Err(reader.error("tls_require_and_verify_client_cert", message));
+            Err(reader.error("tls_require_and_verify_client_cert", message))
         }
         (_, Some(_)) => {
             let message = "tls_client_ca_file needs tls_require_and_verify_client_cert = true";
-            return Err(reader.error("tls_client_ca_file", message));
+            Err(reader.error("tls_client_ca_file", message))
         }
-        (_, None) if reader.boolean("tls_disable_client_certs")? == Some(true) => ClientCertificates::Ignored,
-        (_, None) => ClientCertificates::Requested,
+        (_, None) if ignored == Some(true) => Ok(ClientCertificates::Ignored),
+        (_, None) => Ok(ClientCertificates::Requested),
     };
-    let tls = match (disabled, certificate, key) {
-        (true, None, None) if address.ip().is_loopback() => None,
+    let files = match (disabled, certificate, key) {
+        (true, None, None) if address.ip().is_loopback() => Ok(None),
         (true, None, None) => {
-            return Err(reader.error("tls_disable", "tls_disable = true is allowed on a loopback address only"));
+            Err(reader.error("tls_disable", "tls_disable = true is allowed on a loopback address only"))
         }
-        (true, ..) => {
-            return Err(reader.error("tls_disable", "tls_disable = true contradicts tls_cert_file and tls_key_file"));
-        }
-        (false, Some(certificate), Some(key)) => Some(Tls { certificate, key, oldest, clients }),
-        (false, ..) => return Err(reader.error("tls_cert_file", "tls_cert_file and tls_key_file are both needed")),
+        (true, ..) => Err(reader.error("tls_disable", "tls_disable = true contradicts tls_cert_file and tls_key_file")),
+        (false, Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+        (false, ..) => Err(reader.error("tls_cert_file", "tls_cert_file and tls_key_file are both needed")),
     };
     for (key, at) in reader.ignore(LISTENER_MEANINGLESS) {
         warnings.push(format!("line {}: `{key}` of the listener has no effect on this server", at.line));
     }
+    // Told before what is missing: a misspelt key is the likely reason.
     reader.finish()?;
+    let clients = clients?;
+    let tls = files?.map(|(certificate, key)| Tls { certificate, key, oldest, clients });
     Ok(Listener { address, tls })
 }
 
@@ -138,34 +142,45 @@ fn setting(reader: &mut Reader<'_>, key: &str, variable: &str) -> Result<Option<
 
 fn pkcs11(block: &Block<'_>, warnings: &mut Vec<String>) -> Result<Hsm, ParseError> {
     let mut reader = block.reader("seal");
-    let missing = |reader: &Reader<'_>, key: &str| reader.error(key, format!("{key} is missing"));
-    let library = setting(&mut reader, "lib", "VAULT_HSM_LIB")?.ok_or_else(|| missing(&reader, "lib"))?;
+    let library = setting(&mut reader, "lib", "VAULT_HSM_LIB")?;
     let slot = setting(&mut reader, "slot", "VAULT_HSM_SLOT")?;
     let label = setting(&mut reader, "token_label", "VAULT_HSM_TOKEN_LABEL")?;
+    let written = reader.text("pin")?.map(PinSource::parse);
+    let pin = PinSource::given().or(written);
+    let key_label = setting(&mut reader, "key_label", "VAULT_HSM_KEY_LABEL")?;
+    let key_id = setting(&mut reader, "key_id", "VAULT_HSM_KEY_ID")?;
+    let mechanism = setting(&mut reader, "mechanism", "VAULT_HSM_MECHANISM")?;
+    let network = reader.boolean("network")?.unwrap_or(false);
+    let paths = reader.strings("paths")?.unwrap_or_default().into_iter().map(PathBuf::from).collect();
+    without_effect(&mut reader, warnings)?;
+    let wrong = |key: &str, message: &str| block.reader("seal").error(key, message);
+    // Told before what is missing: a misspelt key is the likely reason.
+    reader.finish()?;
+
+    let library = library.ok_or_else(|| wrong("lib", "lib is missing: the HSM's PKCS#11 library"))?;
     let token = match (label, slot) {
         (Some(label), _) => TokenChoice::Label(label),
         (None, Some(slot)) => {
-            TokenChoice::Slot(slot.parse().map_err(|_| reader.error("slot", "slot must be a decimal number"))?)
+            TokenChoice::Slot(slot.parse().map_err(|_| wrong("slot", "slot must be a decimal number"))?)
         }
-        (None, None) => return Err(reader.error("token_label", "token_label is missing: the label of the HSM's token")),
+        (None, None) => return Err(wrong("token_label", "token_label is missing: the label of the HSM's token")),
     };
-    let pin = setting(&mut reader, "pin", "VAULT_HSM_PIN")?.map(hardening::Secret::from);
     let pin = pin.ok_or_else(|| {
-        reader
-            .error("pin", "pin is missing: \"file:///path\", \"env://NAME\", \"credential://NAME\", or the PIN itself")
+        wrong("pin", "pin is missing: \"file:///path\", \"env://NAME\", \"credential://NAME\", or the PIN itself")
     })?;
-    let pin = PinSource::parse(std::str::from_utf8(pin.expose()).unwrap_or_default());
-    let key_label =
-        setting(&mut reader, "key_label", "VAULT_HSM_KEY_LABEL")?.ok_or_else(|| missing(&reader, "key_label"))?;
-    let key_id = match setting(&mut reader, "key_id", "VAULT_HSM_KEY_ID")? {
+    let key_label = key_label.ok_or_else(|| wrong("key_label", "key_label is missing: the label of the seal key"))?;
+    let key_id = match key_id {
         None => None,
-        Some(hex) => Some(parse_hex(&hex).ok_or_else(|| reader.error("key_id", "key_id must be hexadecimal"))?),
+        Some(hex) => Some(parse_hex(&hex).ok_or_else(|| wrong("key_id", "key_id must be hexadecimal"))?),
     };
-    if let Some(mechanism) = setting(&mut reader, "mechanism", "VAULT_HSM_MECHANISM")?
-        && !matches!(mechanism.as_str(), "0x1087" | "4231" | "CKM_AES_GCM")
-    {
-        return Err(reader.error("mechanism", "mechanism must be 0x1087 (CKM_AES_GCM)"));
+    if mechanism.is_some_and(|mechanism| !matches!(mechanism.as_str(), "0x1087" | "4231" | "CKM_AES_GCM")) {
+        return Err(wrong("mechanism", "mechanism must be 0x1087 (CKM_AES_GCM)"));
     }
+    Ok(Hsm { library: library.into(), token, key_label, key_id, pin, network, paths })
+}
+
+/// Keys of Vault's stanza that are refused or named in a warning.
+fn without_effect(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Result<(), ParseError> {
     if reader.boolean("generate_key")? == Some(true) {
         let message = "generate_key = true is not supported: make the seal key once with `holdfast hsm init`";
         return Err(reader.error("generate_key", message));
@@ -182,10 +197,7 @@ fn pkcs11(block: &Block<'_>, warnings: &mut Vec<String>) -> Result<Hsm, ParseErr
         warnings
             .push("seal \"pkcs11\": force_rw_session = false has no effect: sessions are always read-write".to_owned());
     }
-    let network = reader.boolean("network")?.unwrap_or(false);
-    let paths = reader.strings("paths")?.unwrap_or_default().into_iter().map(PathBuf::from).collect();
-    reader.finish()?;
-    Ok(Hsm { library: library.into(), token, key_label, key_id, pin, network, paths })
+    Ok(())
 }
 
 fn parse_hex(text: &str) -> Option<Vec<u8>> {

@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use hardening::Secret;
 use hardening::lockdown::{Lockdown, Role};
 use hardening::process;
 
-use super::{Doing, Fatal, files};
+use super::{Doing, Fatal, files, pin};
 use crate::arguments::ServerOptions;
-use crate::config::{self, Hsm, Seal};
+use crate::config::{self, Hsm, PinSource, Seal};
 use crate::log;
 
 /// Sessions that answer questions. SoftHSM gains nothing beyond a few; a network HSM is asked in parallel.
@@ -19,25 +20,31 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
     process::die_with_parent(&socket).doing("tying the process to the monitor")?;
     let config = config::load(&options.config)?;
     log::start(config.log_level, config.log_json);
-    let Seal::Pkcs11(hsm) = &config.seal else { return Err(Fatal::Part("no HSM is configured".to_owned())) };
 
     let mut lockdown = Lockdown::new(config.hardening, Role::Hsm);
-    lockdown.hsm_network = hsm.network;
+    lockdown.hsm_network = matches!(&config.seal, Seal::Pkcs11(hsm) if hsm.network);
     lockdown.files = files::hsm(options, &config);
     log::locks("hsm", &lockdown.early()?);
     crate::compose::guarded_memory(&config, "hsm")?;
     log::locks("hsm", &lockdown.seal_files()?);
+    // Taken out of the configuration, and dropped with the PIN that may stand in it.
+    let Seal::Pkcs11(hsm) = config.seal else { return Err(Fatal::Part("no HSM is configured".to_owned())) };
+    let pin = match &hsm.pin {
+        PinSource::Environment(name) => pin::receive(&socket, name)?,
+        elsewhere => elsewhere.resolve()?,
+    };
+    let module = module(&hsm, pin);
+    drop(hsm);
     // Loads the module and makes its threads; if the token cannot be used now, it is tried again, or the reason is answered.
-    let token = Arc::new(pkcs11_seal::Hsm::start(module(hsm)?));
+    let token = Arc::new(pkcs11_seal::Hsm::start(module));
     log::locks("hsm", &lockdown.seal_syscalls()?);
     pkcs11_seal::serve(&token, socket, WORKERS).doing("answering the server")?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// What the module is opened with.
-pub(crate) fn module(hsm: &Hsm) -> Result<pkcs11_seal::Config, Fatal> {
-    let pin = hsm.pin.resolve()?;
+pub(crate) fn module(hsm: &Hsm, pin: Secret) -> pkcs11_seal::Config {
     let mut config = pkcs11_seal::Config::new(&hsm.library, hsm.token.clone(), pin, hsm.key_label.clone());
     config.key_id.clone_from(&hsm.key_id);
-    Ok(config)
+    config
 }

@@ -3,6 +3,7 @@
 pub(crate) mod files;
 pub(crate) mod hsm;
 pub(crate) mod monitor;
+mod pin;
 pub(crate) mod server;
 
 use std::fmt;

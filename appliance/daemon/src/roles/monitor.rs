@@ -9,10 +9,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use hardening::Secret;
 use hardening::lockdown::{Lockdown, Mode, Role};
 use hardening::process::{self, Process, Signal, Signals};
 
-use super::{Doing, Fatal, files};
+use super::{Doing, Fatal, files, pin};
 use crate::arguments::ServerOptions;
 use crate::config::{self, Config, Seal};
 use crate::log;
@@ -23,7 +24,8 @@ pub(crate) const NEW_HSM: &[u8] = b"hsm";
 pub(crate) const HSM_HANGS: u8 = b'h';
 
 const SHORTEST_BACK_OFF: Duration = Duration::from_millis(100);
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(10);
+/// Short, so that an HSM that has returned is in use again within five seconds.
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(3);
 /// A process that ran this long starts again without waiting.
 const STABLE: Duration = Duration::from_secs(30);
 /// How long the server may take to end.
@@ -31,10 +33,13 @@ const END: Duration = Duration::from_secs(20);
 
 pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
     let program = std::env::current_exe().doing("finding this program")?;
-    let config = match &options.dev {
+    let mut config = match &options.dev {
         None => Some(config::load(&options.config)?),
         Some(_) => None,
     };
+    if let Some(config) = &mut config {
+        config.forget_pin();
+    }
     let (level, json) =
         config.as_ref().map_or((tracing::Level::INFO, false), |config| (config.log_level, config.log_json));
     log::start(level, json);
@@ -43,8 +48,11 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
     }
     let signals = Signals::catch(&[Signal::Terminate, Signal::Interrupt, Signal::Hangup, Signal::Child])
         .doing("catching signals")?;
+    let _ = process::raise_memlock_limit();
+    let _ = process::raise_file_limit();
+    let pin = config.as_ref().map(pin::take).transpose()?.flatten();
     lock_down(options, config.as_ref(), &program)?;
-    Monitor::start(options, config.as_ref(), program, signals)?.watch()
+    Monitor::start(options, config.as_ref(), program, signals, pin)?.watch()
 }
 
 fn lock_down(options: &ServerOptions, config: Option<&Config>, program: &std::path::Path) -> Result<(), Fatal> {
@@ -58,8 +66,6 @@ fn lock_down(options: &ServerOptions, config: Option<&Config>, program: &std::pa
     } else {
         lockdown.files.execute.push(program.to_owned());
     }
-    let _ = process::raise_memlock_limit();
-    let _ = process::raise_file_limit();
     log::locks("monitor", &lockdown.apply()?);
     Ok(())
 }
@@ -67,8 +73,10 @@ fn lock_down(options: &ServerOptions, config: Option<&Config>, program: &std::pa
 struct Monitor {
     program: PathBuf,
     arguments: Vec<String>,
-    /// Variables that only the hsm process gets.
+    /// What the hsm process gets; the server gets less.
     environment: HashMap<OsString, OsString>,
+    /// What the hsm process is to log in with, if that came as a variable.
+    pin: Option<Secret>,
     has_hsm: bool,
     signals: Signals,
     server: Process,
@@ -86,27 +94,30 @@ impl Monitor {
         config: Option<&Config>,
         program: PathBuf,
         signals: Signals,
+        pin: Option<Secret>,
     ) -> Result<Self, Fatal> {
-        let secret = match config.map(|config| &config.seal) {
-            Some(Seal::Pkcs11(hsm)) => hsm.pin.environment().map(str::to_owned),
-            _ => None,
-        };
-        let environment: HashMap<OsString, OsString> = std::env::vars_os().collect();
+        let mut environment: HashMap<OsString, OsString> = std::env::vars_os().collect();
+        if let Some(Seal::Pkcs11(hsm)) = config.map(|config| &config.seal)
+            && let Some(name) = hsm.pin.environment()
+        {
+            // The variable is empty now. Whoever reads the configuration learns from it where the PIN was.
+            environment.insert(name.into(), format!("env://{name}").into());
+        }
+        let has_hsm = matches!(config.map(|config| &config.seal), Some(Seal::Pkcs11(_)));
         let for_server = environment.iter().filter(|(name, _)| {
             let name = name.to_string_lossy();
-            name == "RUST_BACKTRACE"
-                || (secret.as_deref() != Some(&*name) && !name.contains("PIN") && !name.contains("TOKEN"))
+            (has_hsm && name == config::PIN_VARIABLE) || (!name.contains("PIN") && !name.contains("TOKEN"))
         });
         let (ours, theirs) = UnixStream::pair().doing("making a socket pair")?;
         let arguments = options.arguments();
         let role = [String::from("role"), String::from("server")];
         let server = process::spawn_role(&program, role.iter().chain(&arguments), for_server, theirs.into(), |_| {})
             .doing("starting the server process")?;
-        let has_hsm = matches!(config.map(|config| &config.seal), Some(Seal::Pkcs11(_)));
         Ok(Self {
             program,
             arguments,
             environment,
+            pin,
             has_hsm,
             signals,
             server,
@@ -206,6 +217,9 @@ impl Monitor {
         let role = [String::from("role"), String::from("hsm")];
         let arguments = role.iter().chain(&self.arguments);
         let hsm = process::spawn_role(&self.program, arguments, &self.environment, hsms.into(), |_| {})?;
+        if let Some(pin) = &self.pin {
+            pin::hand_over(pin, &servers)?;
+        }
         process::send_descriptor(&self.control, NEW_HSM, servers.as_fd())?;
         Ok(hsm)
     }

@@ -71,6 +71,8 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(NETWORK_THREADS)
         .thread_name("network")
+        // Tokens pass through these threads too; what they left on the stack goes when there is nothing more to do.
+        .on_thread_park(hardening::wipe_deep_stack)
         .enable_all()
         .build()
         .doing("starting the network threads")?;
@@ -154,7 +156,7 @@ fn connect_hsm(control: UnixStream, hsm: Arc<HsmSeal>, parts: &Parts) -> Result<
         }
     })?;
     let ceremony = Arc::clone(&parts.ceremony);
-    spawn("auto-unseal", move || auto_unseal(&*ceremony))
+    spawn("auto-unseal", move || auto_unseal(&ceremony))
 }
 
 /// Asks the HSM until it has unsealed the server. Says each reason once.
