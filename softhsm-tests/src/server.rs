@@ -1,5 +1,6 @@
 //! A server under test.
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -51,6 +52,8 @@ pub struct Server {
     pub child: Option<Child>,
     pub root_token: String,
     pub shares: Vec<String>,
+    /// Further variables of the environment.
+    pub environment: Vec<(OsString, OsString)>,
     softhsm: Option<SoftHsm>,
 }
 
@@ -60,8 +63,16 @@ impl Server {
         let folder = tempfile::Builder::new().prefix("holdfast-test-").tempdir().unwrap();
         let softhsm = (setup.seal == Seal::SoftHsm).then(|| SoftHsm::new(folder.path()));
         let socket = free_address();
-        let server =
-            Self { folder, setup, socket, child: None, root_token: String::new(), shares: Vec::new(), softhsm };
+        let server = Self {
+            folder,
+            setup,
+            socket,
+            child: None,
+            root_token: String::new(),
+            shares: Vec::new(),
+            environment: Vec::new(),
+            softhsm,
+        };
         server.write_config();
         if server.softhsm.is_some() {
             let made = server.command(&["hsm", "init", &server.config_flag()]).output().unwrap();
@@ -148,7 +159,14 @@ impl Server {
         let log =
             std::fs::File::options().create(true).append(true).open(self.folder.path().join("server.log")).unwrap();
         let flag = self.config_flag();
-        let child = self.command(&["server", &flag]).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        let environment = self.environment.iter().map(|(name, value)| (name, value));
+        let child = self
+            .command(&["server", &flag])
+            .envs(environment)
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
         self.child = Some(child);
     }
 
@@ -261,10 +279,12 @@ pub fn signal(pid: u32, name: &str) {
     assert!(status.success());
 }
 
-/// Whether a process lives; one that has ended and is not waited for does not.
+/// Whether a process lives; one that has ended and is not waited for does not. A process whose first thread has ended lives
+/// as long as its others: they still hold its files.
 pub fn running(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !stat.is_empty() && !stat.contains(") Z ")
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    !stat.is_empty() && (!stat.contains(") Z ") || threads > 1)
 }
 
 fn parent(pid: u32) -> Option<u32> {

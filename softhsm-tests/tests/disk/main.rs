@@ -1,5 +1,12 @@
 //! What lies on the disk, and what becomes of a server whose disk or configuration is not as it should be.
-#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr
+)]
 
 mod config;
 mod damage;

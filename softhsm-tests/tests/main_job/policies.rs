@@ -63,6 +63,10 @@ pub fn rules(server: &Server) {
     ] {
         assert_eq!(member.post("one/limited", body.clone()).status, status, "{body}");
     }
+    // The command line asks for the mount before every `kv` command, whatever the policies say of that path.
+    member.get("sys/internal/ui/mounts/secret/data/exact").is(200);
+    assert_eq!(member.get("sys/internal/ui/mounts/unheard/of").status, 403);
+    assert_eq!(member.with_token("").get("sys/internal/ui/mounts/secret/data/exact").status, 403);
     // What has no right looks like what is not there, and so does a bad token.
     denied(member.get("no/such/mount"));
     denied(member.get("secret/data/absent"));
