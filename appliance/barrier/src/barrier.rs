@@ -112,8 +112,9 @@ impl<S: Store<Ciphertext>> Barrier<S> {
         if self.is_initialised()? {
             return Err(Error::invalid("the storage is already initialized"));
         }
-        let batch =
-            leaving_no_deep_trace(|| Keyring::generate(now)?.founding_batch(&Root::new(root_key)?, founding, Version(0)))?;
+        let batch = leaving_no_deep_trace(|| {
+            Keyring::generate(now)?.founding_batch(&Root::new(root_key)?, founding, Version(0))
+        })?;
         self.store.apply(batch)
     }
 

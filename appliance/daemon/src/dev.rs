@@ -28,6 +28,7 @@ pub(crate) fn config(dev: &DevOptions) -> Config {
         max_request_duration: std::time::Duration::from_secs(90),
         disable_mlock: false,
         hardening: hardening::lockdown::Mode::Report,
+        audit_folders: Vec::new(),
         warnings: Vec::new(),
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) max_request_duration: Duration,
     pub(crate) disable_mlock: bool,
     pub(crate) hardening: hardening::lockdown::Mode,
+    /// Folders in which audit devices enabled by the API may have their files.
+    pub(crate) audit_folders: Vec<PathBuf>,
     /// Given, valid, and of no effect here.
     pub(crate) warnings: Vec<String>,
 }
@@ -89,12 +91,13 @@ impl Config {
         }
     }
 
-    /// The folders that audit files are written to.
+    /// The folders that audit files are written to: those of declared devices, and those allowed for others.
     pub(crate) fn audit_folders(&self) -> impl Iterator<Item = PathBuf> {
-        self.audits.iter().filter_map(|audit| {
-            let path = PathBuf::from(audit.options.get("file_path")?);
+        let declared = self.audits.iter().filter_map(|audit| {
+            let path = PathBuf::from(audit.options.get("file_path").or(audit.options.get("path"))?);
             path.parent().filter(|_| path.is_absolute()).map(PathBuf::from)
-        })
+        });
+        declared.chain(self.audit_folders.iter().cloned())
     }
 }
 

@@ -61,6 +61,7 @@ pub(super) struct Parts {
     pub(super) seal: Option<Seal>,
     pub(super) audits: Vec<super::Audit>,
     hardening: Option<Mode>,
+    audit_folders: Vec<PathBuf>,
     reported_version: Option<String>,
     cluster_name: Option<String>,
     log_level: Option<tracing::Level>,
@@ -137,6 +138,11 @@ fn settings(reader: &mut Reader<'_>, parts: &mut Parts) -> Result<(), ParseError
             Some("report") => Mode::Report,
             Some(_) => return Err(inner.error("mode", "mode must be \"enforce\" or \"report\"")),
         });
+        parts.audit_folders =
+            inner.strings("audit_folders")?.unwrap_or_default().into_iter().map(PathBuf::from).collect();
+        if parts.audit_folders.iter().any(|folder| !folder.is_absolute()) {
+            return Err(inner.error("audit_folders", "audit_folders must be absolute paths"));
+        }
         inner.finish()?;
     }
     Ok(())
@@ -192,6 +198,7 @@ impl Parts {
             max_request_duration: self.max_request_duration.unwrap_or(MAX_REQUEST_DURATION),
             disable_mlock: self.disable_mlock.unwrap_or(false),
             hardening: self.hardening.unwrap_or(Mode::Enforce),
+            audit_folders: self.audit_folders,
             warnings: self.warnings,
         })
     }
