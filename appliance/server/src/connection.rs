@@ -25,6 +25,11 @@ use crate::tls;
 
 /// How long a connection that was told to close may stay when no request is at work on it.
 const LINGER: Duration = Duration::from_secs(1);
+/// Answers of this size altogether have left a connection that is quiet: they fit in the window that an HTTP/2 client gives
+/// unasked (64 KiB), and in a socket's buffer (16 KiB at first).
+const LEFT_AT_ONCE: usize = 12 << 10;
+/// How long a quiet connection that was told to close may stay when its answers have left.
+const LINGER_QUIET: Duration = Duration::from_millis(150);
 /// How long an HTTP/2 connection may be without a request once it had one: its buffers and its header table still hold that
 /// request, and cannot be wiped. HTTP/2 can say that it closes, so that no client loses a request by it.
 const QUIET_HTTP2: Duration = Duration::from_millis(800);
@@ -51,6 +56,8 @@ pub(crate) struct Peer {
     arriving: AtomicUsize,
     /// Whether there was a request yet.
     used: AtomicBool,
+    /// Bytes of all answers.
+    answered: AtomicUsize,
     /// When the last request ended, in milliseconds since `opened`.
     quiet_since: AtomicU64,
     close: Notify,
@@ -65,6 +72,7 @@ impl Peer {
             at_work: AtomicUsize::new(0),
             arriving: AtomicUsize::new(0),
             used: AtomicBool::new(false),
+            answered: AtomicUsize::new(0),
             quiet_since: AtomicU64::new(0),
             close: Notify::new(),
         }
@@ -81,6 +89,11 @@ impl Peer {
     pub(crate) fn arriving(&self) -> Arriving<'_> {
         self.arriving.fetch_add(1, Ordering::Relaxed);
         Arriving(self)
+    }
+
+    /// A body of this size goes to the client.
+    pub(crate) fn answers(&self, bytes: usize) {
+        self.answered.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Asks for the connection to close once the requests at work are answered.
@@ -270,7 +283,8 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
                         if !used {
                             return;
                         }
-                        limits.download
+                        let left = peer.answered.load(Ordering::Relaxed) <= LEFT_AT_ONCE;
+                        if left { LINGER_QUIET } else { limits.download }
                     }
                     (quiet, closing) => {
                         let whole = closing.unwrap_or(idle);

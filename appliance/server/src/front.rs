@@ -70,6 +70,7 @@ async fn vault(State(front): State<Arc<Front>>, Extension(peer): Extension<Arc<P
         }
         Err(Failure::Broken) => (Encoded::errors(StatusCode::BAD_REQUEST, "the request's body is malformed"), true),
     };
+    peer.answers(encoded.body.len());
     let mut response = response(encoded, &target);
     if closes || unread {
         close(&mut response, version, &peer);

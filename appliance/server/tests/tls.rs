@@ -15,6 +15,7 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use server::{ClientCertificates, Limits, Listener, Server, StartError, Tls, TlsVersion};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -140,6 +141,25 @@ async fn http2_carries_many_requests_and_closes_after_a_share() {
     assert_eq!(large.await.map_or(431, |answer| answer.status().as_u16()), 431);
     assert_eq!(sender.send_request(post("sys/unseal", b"{}")).await.unwrap().status(), 200);
     tokio::time::timeout(common::LONG, connection).await.expect("the connection stays").unwrap().unwrap();
+}
+
+/// Its buffers, which hold the last request, cannot be wiped in between.
+#[tokio::test]
+async fn a_quiet_http2_connection_is_closed_soon_even_if_its_client_does_not_listen() {
+    let (folder, issued) = (tempfile::tempdir().unwrap(), issue(|_| {}));
+    let server = echo_over(install(folder.path(), &issued));
+    let mut stream = Client { alpn: &["h2"], ..Client::new(&issued) }.connect(server.address).await.unwrap();
+    let settings: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    // GET https://h/v1/a, as the only request: HEADERS with END_STREAM and END_HEADERS.
+    let fields: &[u8] = b"\x82\x87\x04\x05/v1/a\x41\x01h";
+    let head: &[u8] = &[0, 0, fields.len() as u8, 1, 5, 0, 0, 0, 1];
+    let all = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", settings, head, fields].concat();
+    stream.write_all(&all).await.unwrap();
+    let mut answer = Vec::new();
+    let soon = Limits::default().idle / 2;
+    // It ends without a farewell of TLS, since the client did not answer HTTP/2's.
+    let _ = tokio::time::timeout(soon, stream.read_to_end(&mut answer)).await.expect("the connection stays");
+    assert!(answer.windows(7).any(|part| part == b"\"path\":"), "{answer:?}");
 }
 
 #[tokio::test]
