@@ -21,7 +21,7 @@ impl Attempt {
             ));
         }
         if self.shares.is_empty() {
-            self.nonce = uuid(rng);
+            self.nonce = framework::uuid(rng);
         }
         if !self.shares.contains(&share) {
             self.shares.push(share);
@@ -40,14 +40,4 @@ impl Attempt {
     pub(crate) fn progress(&self) -> Progress {
         Progress { given: u8::try_from(self.shares.len()).unwrap_or(u8::MAX), nonce: self.nonce.clone() }
     }
-}
-
-/// A random UUID (RFC 9562, version 4).
-pub(crate) fn uuid(rng: &dyn Rng) -> String {
-    let mut bytes = [0; 16];
-    rng.fill(&mut bytes);
-    let number = (u128::from_be_bytes(bytes) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
-    let hex = format!("{number:032x}");
-    let part = |from, to| hex.get(from..to).unwrap_or_default();
-    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
 }

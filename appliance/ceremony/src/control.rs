@@ -11,7 +11,7 @@ use framework::{
 use registry::Registry;
 use seals::{HsmSeal, ShamirSeal, shamir};
 
-use crate::attempt::{Attempt, uuid};
+use crate::attempt::Attempt;
 use crate::blank::Blank;
 use crate::record::{self, ROOT_KEY, SealRecord};
 
@@ -254,7 +254,7 @@ impl<D: Store<Ciphertext>> SealControl for Ceremony<D> {
         let root = Secret::random(32)?;
         let protected = self.protect(&root, request)?;
         let (records, root_token) = self.foundation(protected.recovery.as_ref())?;
-        let cluster_id = uuid(&*self.rng);
+        let cluster_id = framework::uuid(&*self.rng);
         let cluster_name = match self.setting.cluster_name.as_str() {
             "" => format!("holdfast-cluster-{}", cluster_id.get(..8).unwrap_or_default()),
             name => name.to_owned(),

@@ -9,28 +9,11 @@ use pipeline::Request;
 
 use crate::arguments::DevOptions;
 use crate::compose::Parts;
-use crate::config::{Config, Seal, Storage};
+use crate::config::{self, Config, ConfigError};
 
 /// The configuration of a server for trying out.
-pub(crate) fn config(dev: &DevOptions) -> Config {
-    Config {
-        storage: Storage { kind: storage::Kind::Memory, path: None },
-        listeners: vec![server::Listener { address: dev.address, tls: None }],
-        seal: Seal::Shamir,
-        audits: Vec::new(),
-        reported_version: system::REPORTED_VERSION.to_owned(),
-        cluster_name: String::new(),
-        log_level: tracing::Level::INFO,
-        log_json: false,
-        default_lease_ttl: std::time::Duration::from_secs(768 * 3600),
-        max_lease_ttl: std::time::Duration::from_secs(768 * 3600),
-        max_request_size: 32 << 20,
-        max_request_duration: std::time::Duration::from_secs(90),
-        disable_mlock: false,
-        hardening: hardening::lockdown::Mode::Report,
-        audit_folders: Vec::new(),
-        warnings: Vec::new(),
-    }
+pub(crate) fn config(dev: &DevOptions) -> Result<Config, ConfigError> {
+    config::in_memory(server::Listener { address: dev.address, tls: None })
 }
 
 /// The root token that was asked for; `None` leaves it to chance.

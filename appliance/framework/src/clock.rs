@@ -67,6 +67,13 @@ pub trait Rng: Send + Sync {
     fn fill(&self, buffer: &mut [u8]);
 }
 
+/// A random UUID (RFC 9562, version 4) in its usual form.
+pub fn uuid(rng: &dyn Rng) -> String {
+    let mut bytes = [0; 16];
+    rng.fill(&mut bytes);
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+}
+
 /// The system's real-time clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
@@ -92,6 +99,14 @@ impl Rng for SystemRng {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_uuid_has_its_form() {
+        let uuid = uuid(&SystemRng);
+        assert_eq!(uuid.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+        assert_eq!(uuid.as_bytes()[14], b'4');
+        assert!(matches!(uuid.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{uuid}");
+    }
 
     #[test]
     fn prints_and_parses_as_vault_does() {

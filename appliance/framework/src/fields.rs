@@ -231,6 +231,29 @@ impl<T: FieldType> FieldType for Option<T> {
     }
 }
 
+/// A request whose body is the client's own: the part `path` of its path, and every field of its body.
+pub struct FreeForm {
+    /// Location of the secret.
+    pub path: String,
+    /// The body.
+    pub data: Map<String, Json>,
+}
+
+impl Fields for FreeForm {
+    fn fields() -> Vec<Field> {
+        let about = "Location of the secret.";
+        vec![Field { name: "path", kind: Kind::String, about, required: true, clear: false }]
+    }
+
+    fn parse(input: &mut Input) -> Result<Self, Error> {
+        Ok(Self { path: input.part("path").to_owned(), data: std::mem::take(&mut input.body) })
+    }
+
+    fn emit(self) -> Map<String, Json> {
+        self.data
+    }
+}
+
 /// Reads one field for [`fields!`](crate::fields!).
 #[doc(hidden)]
 pub fn take<T: FieldType>(

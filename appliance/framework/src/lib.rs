@@ -23,12 +23,12 @@ mod store;
 mod transaction;
 
 pub use audit::{Ask, AuditSink};
-pub use clock::{Clock, Rng, SystemClock, SystemRng, Timestamp};
+pub use clock::{Clock, Rng, SystemClock, SystemRng, Timestamp, uuid};
 pub use engine::{Catalog, Engine, Periodic};
 pub use error::{Error, Incident};
 #[doc(hidden)]
 pub use fields::take as take_field;
-pub use fields::{Field, FieldType, Fields, Kind, Location, Secs};
+pub use fields::{Field, FieldType, Fields, FreeForm, Kind, Location, Secs};
 pub use hardening::Secret;
 pub use operation::Operation;
 pub use output::{Auth, IntoOutput, Lease, Output, Reply, TokenKind};

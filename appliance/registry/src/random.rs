@@ -25,16 +25,6 @@ pub(crate) fn accessor(rng: &dyn Rng) -> String {
     String::from_utf8(base62(rng, b"", 24)).unwrap_or_default()
 }
 
-/// A random (version 4) UUID in its usual form.
-pub(crate) fn uuid(rng: &dyn Rng) -> String {
-    let mut bytes = [0u8; 16];
-    rng.fill(&mut bytes);
-    let number = u128::from_be_bytes(bytes) & !(0xf000 << 64) & !(0xc << 60) | (0x4000 << 64) | (0x8 << 60);
-    let hex = format!("{number:032x}");
-    let part = |from, to| hex.get(from..to).unwrap_or_default();
-    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
-}
-
 /// Eight hexadecimal digits, as in the accessors of mounts.
 pub(crate) fn short(rng: &dyn Rng) -> String {
     let mut bytes = [0u8; 4];
@@ -53,9 +43,5 @@ mod tests {
         let token = base62(&SystemRng, b"hvs.", 24);
         assert_eq!(token.len(), 28);
         assert!(token.iter().skip(4).all(u8::is_ascii_alphanumeric));
-        let uuid = uuid(&SystemRng);
-        assert_eq!(uuid.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
-        assert_eq!(uuid.as_bytes()[14], b'4');
-        assert!(matches!(uuid.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{uuid}");
     }
 }

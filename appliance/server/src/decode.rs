@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
-use framework::{Error, Json, Map, Operation, Origin, Rng, Secret, SystemRng, duration};
+use framework::{Error, Json, Map, Operation, Origin, Secret, SystemRng, duration};
 
 use crate::connection::Peer;
 use crate::query::{self, Query};
@@ -60,7 +60,7 @@ pub(crate) fn head(method: &Method, uri: &Uri, headers: &HeaderMap, path: &str, 
         String::new()
     });
     let origin = Origin {
-        request_id: request_id(),
+        request_id: framework::uuid(&SystemRng),
         remote_address: peer.address.ip(),
         remote_port: peer.address.port(),
         namespace,
@@ -70,13 +70,6 @@ pub(crate) fn head(method: &Method, uri: &Uri, headers: &HeaderMap, path: &str, 
     };
     let help = query.help || asks_help;
     Ok(Head { operation, path, token, origin, help, fields: query.fields, form: is_form(headers), fault })
-}
-
-/// A UUID of version 4 (RFC 9562 §5.4).
-pub(crate) fn request_id() -> String {
-    let mut random = [0u8; 16];
-    SystemRng.fill(&mut random);
-    uuid::Builder::from_random_bytes(random).into_uuid().to_string()
 }
 
 /// What is asked for, and whether it is documentation.

@@ -1,7 +1,7 @@
 //! `cubbyhole/`: a place for secrets that belongs to one token and goes with it.
 
 use framework::Operation::{Delete, List, Read, Update};
-use framework::{Context, Engine, Error, Field, Fields, Input, Json, Map, Page, Route, Secret, fields};
+use framework::{Context, Engine, Error, FreeForm, Input, Json, Map, Page, Route, Secret, fields};
 
 use crate::Keys;
 
@@ -27,26 +27,6 @@ fields! {
     }
 }
 
-/// Every field of the body is the client's own.
-struct Put {
-    path: String,
-    data: Map<String, Json>,
-}
-
-impl Fields for Put {
-    fn fields() -> Vec<Field> {
-        At::fields()
-    }
-
-    fn parse(input: &mut Input) -> Result<Self, Error> {
-        Ok(Self { path: input.part("path").to_owned(), data: std::mem::take(&mut input.body) })
-    }
-
-    fn emit(self) -> Map<String, Json> {
-        self.data
-    }
-}
-
 fn name(cx: &Context<'_>, path: &str) -> String {
     format!("{}/{path}", cx.caller.token)
 }
@@ -60,7 +40,7 @@ fn read(cx: &Context<'_>, at: At) -> Result<Map<String, Json>, Error> {
     serde_json::from_slice(record.expose()).map_err(Error::internal)
 }
 
-fn write(cx: &Context<'_>, put: Put) -> Result<(), Error> {
+fn write(cx: &Context<'_>, put: FreeForm) -> Result<(), Error> {
     if put.data.is_empty() {
         return Err(Error::invalid("missing data fields"));
     }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use pin::{PinSource, VARIABLE as PIN_VARIABLE};
-pub(crate) use read::load;
+pub(crate) use read::{in_memory, load};
 
 /// Everything an operator can say.
 #[derive(Debug)]

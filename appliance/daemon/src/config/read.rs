@@ -164,6 +164,13 @@ pub(super) fn one<'b>(
     }
 }
 
+/// The defaults, in memory, on one address.
+pub(crate) fn in_memory(listener: server::Listener) -> Result<Config, ConfigError> {
+    let storage = Some(super::Storage { kind: storage::Kind::Memory, path: None });
+    let hardening = Some(Mode::Report);
+    Parts { storage, listeners: vec![listener], hardening, ..Parts::default() }.finish()
+}
+
 impl Parts {
     fn finish(self) -> Result<Config, ConfigError> {
         let storage = self.storage.ok_or_else(|| {

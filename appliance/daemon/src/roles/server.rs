@@ -36,7 +36,7 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
     let control = process::control_socket().doing("taking over the socket from the monitor")?;
     process::die_with_parent(&control).doing("tying the process to the monitor")?;
     let config = match &options.dev {
-        Some(dev) => dev::config(dev),
+        Some(dev) => dev::config(dev)?,
         None => {
             let mut config = config::load(&options.config)?;
             config.forget_pin();

@@ -1,7 +1,7 @@
 //! Version 1: a record is what was last written to its path.
 
 use framework::{
-    Context, Engine, Error, Field, Fields, Input, IntoOutput, Json, Lease, Map, Operation, Output, Page, Route, Secret,
+    Context, Engine, Error, FreeForm, Input, IntoOutput, Json, Lease, Map, Operation, Output, Page, Route, Secret,
     duration, fields,
 };
 
@@ -43,27 +43,6 @@ fields! {
     }
 }
 
-/// Every field of the body is the client's own.
-struct Put {
-    path: String,
-    data: Map<String, Json>,
-}
-
-impl Fields for Put {
-    fn fields() -> Vec<Field> {
-        At::fields()
-    }
-
-    fn parse(input: &mut Input) -> Result<Self, Error> {
-        let path = input.part("path").to_owned();
-        Ok(Self { path, data: std::mem::take(&mut input.body) })
-    }
-
-    fn emit(self) -> Map<String, Json> {
-        self.data
-    }
-}
-
 fn exists(cx: &Context<'_>, input: &Input) -> Result<bool, Error> {
     Ok(cx.view.get(input.part("path"))?.is_some())
 }
@@ -81,7 +60,7 @@ fn read(cx: &Context<'_>, at: At) -> Result<Output, Error> {
     Ok(Output { lease: Some(lease), ..data.into_output() })
 }
 
-fn write(cx: &Context<'_>, put: Put) -> Result<(), Error> {
+fn write(cx: &Context<'_>, put: FreeForm) -> Result<(), Error> {
     if put.path.is_empty() {
         return Err(Error::field("path", "missing path"));
     }

@@ -8,8 +8,8 @@ use framework::{Error, Json, Map, Page, Secret, View};
 
 use super::device::{DeviceRecord, Options, salt_name};
 use super::json::hashed;
+use crate::names;
 use crate::registry::Registry;
-use crate::{names, random};
 
 /// A device to be enabled.
 #[derive(Clone, Debug, Default)]
@@ -81,7 +81,7 @@ impl Registry {
             description: spec.description,
             options: spec.options,
             local: spec.local,
-            uuid: random::uuid(&*self.rng),
+            uuid: framework::uuid(&*self.rng),
             salt: STANDARD.encode(&salt),
             path,
         };

@@ -62,7 +62,7 @@ impl Registry {
             path,
             description: spec.description,
             accessor: self.new_accessor(class, &kind),
-            uuid: random::uuid(&*self.rng),
+            uuid: framework::uuid(&*self.rng),
             kind,
             options,
             config,
@@ -116,7 +116,7 @@ impl Registry {
         }
         entry.path.clone_from(&target);
         put(view, &entry)?;
-        let migration = Migration { id: random::uuid(&*self.rng), source, target };
+        let migration = Migration { id: framework::uuid(&*self.rng), source, target };
         self.open()?.migrations.remember(migration.clone());
         Ok(migration)
     }
@@ -189,7 +189,7 @@ impl Registry {
                     kind: default.kind.to_owned(),
                     description: default.description.to_owned(),
                     accessor: self.new_accessor(class, default.kind),
-                    uuid: random::uuid(&*self.rng),
+                    uuid: framework::uuid(&*self.rng),
                     options: None,
                     config: MountConfig { token_type: token_type.to_owned(), ..MountConfig::default() },
                     local: default.local,

@@ -83,7 +83,7 @@ mod tests {
             kind: "kv".into(),
             description: String::new(),
             accessor: String::new(),
-            uuid: crate::random::uuid(&SystemRng),
+            uuid: framework::uuid(&SystemRng),
             options: None,
             config: MountConfig::default(),
             local: false,
