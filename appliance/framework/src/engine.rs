@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::{Context, Error, Input, Operation, Route};
 
 /// A secrets engine or an auth method.
+#[derive(Default)]
 pub struct Engine {
     /// Its kind, as `sys/mounts` takes it; a second version of the same kind has a suffix (`kv-v2`).
     pub kind: &'static str,

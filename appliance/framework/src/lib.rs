@@ -6,6 +6,7 @@
 
 pub mod acl;
 pub mod audit;
+mod cidr;
 pub mod clock;
 pub mod duration;
 mod engine;
@@ -20,9 +21,11 @@ mod permit;
 mod route;
 mod seal;
 mod store;
+mod token;
 mod transaction;
 
 pub use audit::{Ask, AuditSink};
+pub use cidr::Cidr;
 pub use clock::{Clock, Rng, SystemClock, SystemRng, Timestamp, uuid};
 pub use engine::{Catalog, Engine, Periodic};
 pub use error::{Error, Incident};
@@ -31,11 +34,12 @@ pub use fields::take as take_field;
 pub use fields::{Field, FieldType, Fields, FreeForm, Kind, Location, Secs};
 pub use hardening::Secret;
 pub use operation::Operation;
-pub use output::{Auth, IntoOutput, Lease, Output, Reply, TokenKind};
+pub use output::{IntoOutput, Lease, Output, Reply};
 pub use path::{Key, Prefix};
 pub use permit::{Permit, Unrecorded, Verdict};
 pub use route::{Access, Caller, Context, Effect, Input, MountInfo, Origin, Pattern, Route};
 pub use seal::{InitAnswer, InitRequest, KeyId, Progress, Seal, SealControl, SealKind, SealStatus, Wrapped};
 pub use serde_json::{Map, Value as Json};
 pub use store::{Batch, Ciphertext, Class, MountId, Page, Store, Version, Versioned, Write};
+pub use token::{Auth, TokenKind, TokenRule};
 pub use transaction::{Transaction, View};

@@ -1,9 +1,8 @@
 //! What a handler answers with.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::{Error, Field, Fields, Json, Map, Secret};
+use crate::{Auth, Error, Field, Fields, Json, Map};
 
 /// A handler's answer before it is encoded.
 #[derive(Default)]
@@ -31,59 +30,6 @@ pub struct Lease {
     pub duration: Duration,
     /// Whether it can be renewed.
     pub renewable: bool,
-}
-
-/// The kind of a token.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum TokenKind {
-    /// Stored, renewable, revocable; `hvs.`.
-    #[default]
-    Service,
-    /// Carries its own encrypted content; nothing is stored; `hvb.`.
-    Batch,
-}
-
-impl TokenKind {
-    /// The name in the API.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Service => "service",
-            Self::Batch => "batch",
-        }
-    }
-}
-
-/// A token: as a login wants it, and, once issued, as the client gets it.
-#[derive(Debug, Default)]
-pub struct Auth {
-    /// The token. Empty until issued.
-    pub client_token: Option<Secret>,
-    /// Its accessor. Empty until issued.
-    pub accessor: String,
-    /// Its policies, sorted; `default` is added at issue unless `no_default_policy`.
-    pub policies: Vec<String>,
-    /// Leave the `default` policy out.
-    pub no_default_policy: bool,
-    /// Shown in the audit log and in look-ups.
-    pub display_name: String,
-    /// Shown in the audit log and in look-ups.
-    pub metadata: BTreeMap<String, String>,
-    /// How long it lives unless renewed; zero takes the mount's default.
-    pub ttl: Duration,
-    /// It cannot live longer than this, whatever is renewed; zero for no own limit.
-    pub explicit_max_ttl: Duration,
-    /// Renewal always sets this lifetime; zero for none.
-    pub period: Duration,
-    /// Whether it can be renewed.
-    pub renewable: bool,
-    /// How often it may be used; 0 for any number.
-    pub num_uses: u64,
-    /// The kind.
-    pub kind: TokenKind,
-    /// Whether it has no parent.
-    pub orphan: bool,
-    /// The identity entity, or empty.
-    pub entity_id: String,
 }
 
 /// A handler's answer with more to say than data.

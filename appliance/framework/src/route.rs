@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    Error, Field, Fields, IntoOutput, Json, Map, Operation, Output, Permit, Rng, Secret, Timestamp, Unrecorded, View,
+    Error, Field, Fields, IntoOutput, Json, Map, Operation, Output, Permit, Rng, Secret, Timestamp, TokenRule,
+    Unrecorded, View,
 };
 
 /// Who may call a route.
@@ -105,6 +106,8 @@ pub struct MountInfo {
     pub default_ttl: Duration,
     /// Longest lifetime of leases and tokens.
     pub max_ttl: Duration,
+    /// For an auth method: which kind of tokens its logins get.
+    pub token_rule: TokenRule,
 }
 
 impl MountInfo {
@@ -117,6 +120,7 @@ impl MountInfo {
             options: BTreeMap::new(),
             default_ttl: Duration::ZERO,
             max_ttl: Duration::ZERO,
+            token_rule: TokenRule::default(),
         }
     }
 }

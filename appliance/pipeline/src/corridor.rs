@@ -93,7 +93,7 @@ impl Pipeline {
         // Where does it go? Whom does the token stand for?
         let place = self.locate(operation, &path, help);
         let identified = match &token {
-            Some(token) if !exempt(&place) => self.registry.identify(&*self.store, token, now),
+            Some(token) if !exempt(&place) => self.registry.identify(&*self.store, token, origin.remote_address, now),
             _ => Ok(None),
         };
         let (identified, unidentified) = match identified {

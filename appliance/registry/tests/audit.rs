@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use common::{House, house_with, refusal};
 use framework::{
-    Ask, AuditSink, Auth, Caller, Error, Json, Map, MountInfo, Operation, Origin, Output, Secret, Timestamp,
+    Ask, AuditSink, Auth, Caller, Error, Json, Map, MountInfo, Operation, Origin, Output, Secret, Timestamp, TokenKind,
+    TokenRule,
 };
 use registry::{AuditSpec, DeclaredDevice, MountClass, MountSpec, Settings, Tune};
 use tempfile::TempDir;
@@ -53,6 +54,7 @@ fn mount(path: &str, kind: &str) -> MountInfo {
         options: BTreeMap::new(),
         default_ttl: Duration::ZERO,
         max_ttl: Duration::ZERO,
+        token_rule: TokenRule::default(),
     }
 }
 
@@ -153,6 +155,7 @@ fn case(name: &str) -> Case {
                     metadata: [("k".into(), "v".into())].into(),
                     num_uses: 5,
                     ttl: Duration::from_secs(3600),
+                    kind: TokenKind::Service,
                     ..Auth::default()
                 }),
                 ..Output::default()
@@ -167,6 +170,7 @@ fn case(name: &str) -> Case {
                     display_name: "token".into(),
                     policies: vec!["root".into()],
                     ttl: Duration::from_secs(2_764_800),
+                    kind: TokenKind::Service,
                     ..Auth::default()
                 }),
                 warnings: vec![
@@ -206,6 +210,7 @@ fn case(name: &str) -> Case {
                     metadata: [("username".into(), "bob".into())].into(),
                     entity_id: "68149216-94f5-8155-3ad6-3dd68f4e00be".into(),
                     ttl: Duration::from_secs(2_764_800),
+                    kind: TokenKind::Service,
                     ..Auth::default()
                 }),
                 ..Output::default()

@@ -43,7 +43,7 @@ fn figures() {
     let create = || house.write(|view| house.registry.create_token(view, &parent, &mount.info, spec(), now)).unwrap();
     let token = create().auth.client_token.unwrap();
 
-    time("identify", 200_000, || drop(house.registry.identify(store, &token, now).unwrap().unwrap()));
+    time("identify", 200_000, || drop(house.registry.identify(store, &token, common::HOME, now).unwrap().unwrap()));
     let caller = house.caller(&token).unwrap();
     time("acl of one set", 200_000, || drop(house.registry.acl(store, &caller.policies, None, now).unwrap()));
     time("locate", 200_000, || drop(house.registry.locate("sys/internal/ui/mounts/secret/a/b").unwrap()));
@@ -70,6 +70,7 @@ fn figures() {
         options: BTreeMap::new(),
         default_ttl: Duration::ZERO,
         max_ttl: Duration::ZERO,
+        token_rule: framework::TokenRule::default(),
     };
     let none = Map::new();
     let value: Map<String, Json> = serde_json::from_str(

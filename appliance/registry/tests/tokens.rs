@@ -7,8 +7,8 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{House, hours, house, refusal};
-use framework::{Auth, Caller, Error, Secret, TokenKind, View};
+use common::{HOME, House, hours, house, refusal};
+use framework::{Auth, Caller, Cidr, Error, MountInfo, Secret, TokenKind, View};
 use registry::{Issued, TokenRef, TokenSpec};
 
 impl House {
@@ -63,7 +63,7 @@ fn a_token_is_recognised_and_nothing_stored_holds_it() {
     assert!(!house.store.dump().contains(&text[4..]));
     assert!(house.caller(&Secret::from("hvs.nonesuch")).is_none() && house.caller(&Secret::from("")).is_none());
     house.registry.forget();
-    assert!(matches!(house.registry.identify(&house.store, &token, house.now()), Err(Error::Sealed)));
+    assert!(matches!(house.registry.identify(&house.store, &token, HOME, house.now()), Err(Error::Sealed)));
     house.registry.load(&house.store, &common::hmac_key()).unwrap();
     assert_eq!(house.caller(&token).unwrap().accessor, caller.accessor);
 }
@@ -221,7 +221,7 @@ fn uses_are_counted_and_the_last_one_ends_the_token() {
         house.write(spend)
     });
     assert!(matches!(raced, Err(Error::Conflict)));
-    assert_eq!(house.registry.identify(&house.store, &token, house.now()).unwrap().unwrap().remaining_uses, 1);
+    assert_eq!(house.registry.identify(&house.store, &token, HOME, house.now()).unwrap().unwrap().remaining_uses, 1);
     house
         .write(|view| {
             spend(view)?;
@@ -335,21 +335,32 @@ fn creation_keeps_to_vaults_rules() {
 fn logins_are_given_tokens() {
     let house = house();
     let mount = house.registry.mount("auth/token").unwrap().unwrap();
+    let mount = MountInfo { path: "auth/userpass/".into(), ..mount.info.clone() };
     let issue = |auth: &mut Auth| {
-        house.write(|view| house.registry.issue_token(view, auth, &mount.info, "auth/userpass/login/bob", house.now()))
+        house.write(|view| house.registry.issue_token(view, auth, &mount, "auth/userpass/login/bob", house.now()))
     };
     let mut auth = Auth {
         policies: vec!["P".into()],
-        display_name: "userpass-bob".into(),
+        display_name: "bob".into(),
         ttl: hours(1),
+        max_ttl: hours(2),
         renewable: true,
+        bound_cidrs: vec![Cidr::parse("127.0.0.0/8").unwrap()],
         ..Auth::default()
     };
     assert_eq!(issue(&mut auth).unwrap(), [""; 0]);
     let caller = house.caller(auth.client_token.as_ref().unwrap()).unwrap();
     assert_eq!((caller.policies.as_slice(), caller.orphan), (["default".into(), "p".into()].as_slice(), true));
     assert_eq!((auth.ttl, auth.accessor.as_str(), auth.orphan), (hours(1), caller.accessor.as_str(), true));
-    assert_eq!(house.lookup(TokenRef::Accessor(&caller.accessor))["path"], "auth/userpass/login/bob");
+    let found = house.lookup(TokenRef::Accessor(&caller.accessor));
+    assert_eq!((&found["path"], &found["display_name"]), (&"auth/userpass/login/bob".into(), &"userpass-bob".into()));
+    let token = auth.client_token.unwrap();
+    let from = |peer: &str| house.registry.identify(&house.store, &token, peer.parse().unwrap(), house.now()).unwrap();
+    assert!(from("127.1.2.3").is_some() && from("10.0.0.1").is_none(), "only from where it is bound to");
+    house.pass(3000);
+    let renewed =
+        house.write(|view| house.registry.renew_token(view, TokenRef::Token(&token), Some(hours(5)), house.now()));
+    assert_eq!(renewed.unwrap().auth.ttl, hours(2) - Duration::from_secs(3000), "no further than max_ttl");
     let mut root = Auth { policies: vec!["root".into()], ..Auth::default() };
     assert_eq!(refusal(issue(&mut root)), "auth methods cannot create root tokens");
 }
@@ -361,7 +372,7 @@ fn whoever_hears_of_the_commit_knows_of_it() {
         registry::Registry::new(house.clock.clone(), Arc::new(framework::SystemRng), registry::Settings::default());
     other.load(&house.store, &common::hmac_key()).unwrap();
     let token = house.token(&house.root, with(&["p"]));
-    let knows = || other.identify(&house.store, &token, house.now()).unwrap().is_some();
+    let knows = || other.identify(&house.store, &token, HOME, house.now()).unwrap().is_some();
     assert!(knows());
     let name = house.caller(&token).unwrap().token.clone();
     house.write(|view| house.registry.revoke_token(view, TokenRef::Token(&token), house.now())).unwrap();

@@ -15,8 +15,7 @@ pub(crate) fn engine() -> Engine {
             Route::new(Delete, "{path*}", "Delete a secret.", delete),
             Route::new(List, "{path*}", "List the names directly below a path.", list),
         ],
-        periodic: Vec::new(),
-        seal_wrapped: &[],
+        ..Engine::default()
     }
 }
 

@@ -82,8 +82,8 @@ pub fn engines(core: &Core) -> Vec<Engine> {
         about: "The system backend is built-in and cannot be remounted or unmounted. It contains the paths that are used to \
                 configure the server itself as well as perform core operations.",
         routes: routes.into_iter().flatten().collect(),
-        periodic: Vec::new(),
         seal_wrapped: &["core/token-key", "core/recovery-key"],
+        ..Engine::default()
     };
     vec![system, token::engine(core), cubbyhole::engine()]
 }

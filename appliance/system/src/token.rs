@@ -19,8 +19,7 @@ pub(crate) fn engine(core: &Core) -> Engine {
         about: "The token credential backend is always enabled and builtin. Client tokens are used to identify a client and to \
                 allow it to associate policies and ACLs which are enforced on every request.",
         routes,
-        periodic: Vec::new(),
-        seal_wrapped: &[],
+        ..Engine::default()
     }
 }
 

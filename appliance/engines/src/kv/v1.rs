@@ -17,8 +17,8 @@ pub fn engine() -> Engine {
             Route::new(Operation::Delete, "{path*}", "Deletes the secret at the specified location.", delete),
             Route::new(Operation::List, "{path*}", "List the names directly below a path.", list),
         ],
-        periodic: Vec::new(),
         seal_wrapped: &[""],
+        ..Engine::default()
     }
 }
 

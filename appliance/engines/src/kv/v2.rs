@@ -48,8 +48,8 @@ pub fn engine() -> Engine {
             ),
             Route::new(Read, "{path*}", "Says which paths there are.", elsewhere),
         ],
-        periodic: Vec::new(),
         seal_wrapped: &["versions/", "metadata/"],
+        ..Engine::default()
     }
 }
 

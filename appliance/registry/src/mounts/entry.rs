@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use framework::{Error, Json, Map, MountId, MountInfo, Prefix};
+use framework::{Error, Json, Map, MountId, MountInfo, Prefix, TokenRule};
 use serde::{Deserialize, Serialize};
 
 use crate::Settings;
@@ -55,7 +55,7 @@ pub struct MountConfig {
     pub passthrough_request_headers: Vec<String>,
     /// Headers that the engine may set.
     pub allowed_response_headers: Vec<String>,
-    /// For auth methods: `default-service` or `service`.
+    /// For auth methods, as [`TokenRule`] reads it.
     pub token_type: String,
 }
 
@@ -90,10 +90,11 @@ impl MountConfig {
             let message = format!("invalid listing_visibility {}", self.listing_visibility);
             return Err(Error::field("listing_visibility", message));
         }
-        if !matches!(self.token_type.as_str(), "" | "default-service" | "default-batch" | "service" | "batch") {
+        let rule = TokenRule::parse(&self.token_type);
+        if rule.is_none() {
             return Err(Error::field("token_type", "invalid value for 'token_type'"));
         }
-        if matches!(self.token_type.as_str(), "default-batch" | "batch") {
+        if matches!(rule, Some(TokenRule::Batch | TokenRule::DefaultBatch)) {
             return Err(Error::field("token_type", "batch tokens are not supported by this version"));
         }
         Ok(())
@@ -156,6 +157,7 @@ impl Mount {
             options: entry.options.clone().unwrap_or_default(),
             default_ttl: ttl(entry.config.default_lease_ttl, settings.default_lease_ttl).min(max),
             max_ttl: max,
+            token_rule: TokenRule::parse(&entry.config.token_type).unwrap_or_default(),
         };
         Ok(Self { entry, info, folder, id })
     }

@@ -8,7 +8,7 @@ use framework::{Auth, Caller, Error, MountInfo, Rng, Secret, Timestamp, TokenKin
 
 use super::lifetime::{self, Wish};
 use super::record::TokenRecord;
-use super::rules::{child_policies, display_name, sanitized};
+use super::rules::{child_policies, display_name, login_name, sanitized};
 use super::{Name, read_record};
 use crate::registry::Registry;
 use crate::{names, random};
@@ -116,7 +116,8 @@ impl Registry {
         }
 
         let mut warnings = Vec::new();
-        let wish = Wish { ttl: spec.ttl, period: spec.period, explicit_max_ttl: spec.explicit_max_ttl };
+        let wish =
+            Wish { ttl: spec.ttl, period: spec.period, explicit_max_ttl: spec.explicit_max_ttl, ..Wish::default() };
         let forever = root && spec.ttl.is_zero() && spec.period.is_zero() && spec.explicit_max_ttl.is_zero();
         if forever && parent_record.expires.is_some() {
             return Err(Error::invalid("expiring root tokens cannot create non-expiring root tokens"));
@@ -162,24 +163,28 @@ impl Registry {
         if policies.iter().any(|policy| policy == "root") {
             return Err(Error::invalid("auth methods cannot create root tokens"));
         }
-        if auth.kind == TokenKind::Batch {
+        if mount.token_rule.decide(auth.kind) == TokenKind::Batch {
             return Err(Error::invalid(
                 "batch tokens are not supported by this version; set the role's token_type to \"service\"",
             ));
         }
         let mut warnings = Vec::new();
-        let wish = Wish { ttl: auth.ttl, period: auth.period, explicit_max_ttl: auth.explicit_max_ttl };
+        let wish =
+            Wish { ttl: auth.ttl, max_ttl: auth.max_ttl, period: auth.period, explicit_max_ttl: auth.explicit_max_ttl };
         let ttl = lifetime::granted(wish, mount, now, now, &mut warnings)?;
         let record = TokenRecord {
             policies,
             path: path.to_owned(),
             meta: auth.metadata.clone(),
-            display_name: auth.display_name.clone(),
+            display_name: login_name(&mount.path, &auth.display_name),
             entity_id: auth.entity_id.clone(),
             num_uses: auth.num_uses,
+            max_ttl: auth.max_ttl.as_secs(),
             explicit_max_ttl: auth.explicit_max_ttl.as_secs(),
             period: auth.period.as_secs(),
             renewable: auth.renewable,
+            bound_cidrs: std::mem::take(&mut auth.bound_cidrs),
+            internal: std::mem::take(&mut auth.internal),
             ..TokenRecord::default()
         };
         *auth = stage(view, &self.open()?.tokens.key, &*self.rng, record, None, ttl, now)?;
@@ -281,12 +286,15 @@ impl TokenRecord {
             display_name: self.display_name,
             metadata: self.meta,
             ttl: Duration::from_secs(self.ttl),
+            max_ttl: Duration::from_secs(self.max_ttl),
             explicit_max_ttl: Duration::from_secs(self.explicit_max_ttl),
             period: Duration::from_secs(self.period),
             renewable: self.renewable,
             num_uses: self.num_uses,
             kind: TokenKind::Service,
             entity_id: self.entity_id,
+            bound_cidrs: self.bound_cidrs,
+            internal: self.internal,
         }
     }
 }

@@ -8,6 +8,7 @@ use framework::{Error, MountInfo, Timestamp, duration};
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wish {
     pub(crate) ttl: Duration,
+    pub(crate) max_ttl: Duration,
     pub(crate) period: Duration,
     pub(crate) explicit_max_ttl: Duration,
 }
@@ -21,8 +22,9 @@ pub(crate) fn granted(
     now: Timestamp,
     warnings: &mut Vec<String>,
 ) -> Result<Duration, Error> {
-    let explicit = (!wish.explicit_max_ttl.is_zero()).then_some(wish.explicit_max_ttl);
-    let max = explicit.map_or(mount.max_ttl, |own| own.min(mount.max_ttl));
+    let set = |limit: Duration| (!limit.is_zero()).then_some(limit);
+    let explicit = set(wish.explicit_max_ttl);
+    let max = [explicit, set(wish.max_ttl)].into_iter().flatten().fold(mount.max_ttl, Duration::min);
     let (mut ttl, limit) = if wish.period.is_zero() {
         (if wish.ttl.is_zero() { mount.default_ttl } else { wish.ttl }, Some(max))
     } else {
@@ -64,9 +66,11 @@ fn shown(length: Duration) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
+    use framework::TokenRule;
+
     use super::*;
 
-    fn grant(wish: [u64; 3], age: i64) -> (Result<u64, String>, Vec<String>) {
+    fn grant(wish: [u64; 4], age: i64) -> (Result<u64, String>, Vec<String>) {
         let hour = |n| Duration::from_secs(3600 * n);
         let mount = MountInfo {
             path: "auth/token/".into(),
@@ -75,10 +79,11 @@ mod tests {
             options: BTreeMap::new(),
             default_ttl: hour(24),
             max_ttl: hour(768),
+            token_rule: TokenRule::default(),
         };
-        let [ttl, period, explicit] = wish.map(hour);
+        let [ttl, max_ttl, period, explicit] = wish.map(hour);
         let mut warnings = Vec::new();
-        let wish = Wish { ttl, period, explicit_max_ttl: explicit };
+        let wish = Wish { ttl, max_ttl, period, explicit_max_ttl: explicit };
         let since = Timestamp::from_secs(1_000);
         let now = since.plus(Duration::from_secs(age.unsigned_abs()));
         let granted = granted(wish, &mount, since, now, &mut warnings);
@@ -87,18 +92,19 @@ mod tests {
 
     #[test]
     fn lifetimes_and_warnings_are_vaults() {
-        assert_eq!(grant([0, 0, 0], 0), (Ok(24 * 3600), vec![]));
-        assert_eq!(grant([5, 0, 0], 0), (Ok(5 * 3600), vec![]));
+        assert_eq!(grant([0, 0, 0, 0], 0), (Ok(24 * 3600), vec![]));
+        assert_eq!(grant([5, 0, 0, 0], 0), (Ok(5 * 3600), vec![]));
         let capped = |asked, max| {
             format!("TTL of {asked:?} exceeded the effective max_ttl of {max:?}; TTL value is capped accordingly")
         };
-        assert_eq!(grant([9999, 0, 0], 0), (Ok(768 * 3600), vec![capped("9999h", "768h")]));
-        assert_eq!(grant([10000, 0, 0], 2), (Ok(768 * 3600 - 2), vec![capped("10000h", "767h59m58s")]));
-        assert_eq!(grant([5, 0, 1], 0), (Ok(3600), vec![capped("5h", "1h")]));
+        assert_eq!(grant([9999, 0, 0, 0], 0), (Ok(768 * 3600), vec![capped("9999h", "768h")]));
+        assert_eq!(grant([10000, 0, 0, 0], 2), (Ok(768 * 3600 - 2), vec![capped("10000h", "767h59m58s")]));
+        assert_eq!(grant([5, 0, 0, 1], 0), (Ok(3600), vec![capped("5h", "1h")]));
         let period = "period of \"72h\" exceeded the effective max_ttl of \"24h\"; period value is capped accordingly";
-        assert_eq!(grant([0, 72, 24], 0), (Ok(24 * 3600), vec![period.to_owned()]));
+        assert_eq!(grant([0, 0, 72, 24], 0), (Ok(24 * 3600), vec![period.to_owned()]));
+        assert_eq!(grant([5, 2, 0, 0], 0), (Ok(2 * 3600), vec![capped("5h", "2h")]));
         // A period outlives the mount's longest lifetime.
-        assert_eq!(grant([0, 1, 0], 5000 * 3600), (Ok(3600), vec![]));
-        assert_eq!(grant([0, 0, 1], 3600).0, Err("past the max TTL, cannot renew".to_owned()));
+        assert_eq!(grant([0, 0, 1, 0], 5000 * 3600), (Ok(3600), vec![]));
+        assert_eq!(grant([0, 0, 0, 1], 3600).0, Err("past the max TTL, cannot renew".to_owned()));
     }
 }

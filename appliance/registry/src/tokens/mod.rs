@@ -12,6 +12,7 @@ mod revoke;
 mod rules;
 mod sweep;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
@@ -91,12 +92,13 @@ pub enum TokenRef<'a> {
 }
 
 impl Registry {
-    /// Whom a token stands for; `None` if it is unknown, has ended, or is used up. An HMAC and one look-up, unless it is seen
-    /// for the first time since its record was changed.
+    /// Whom a token stands for; `None` if it is unknown, has ended, is used up, or may not be used from `peer`. An HMAC and one
+    /// look-up, unless it is seen for the first time since its record was changed.
     pub fn identify(
         &self,
         store: &dyn Store<Secret>,
         token: &Secret,
+        peer: IpAddr,
         now: Timestamp,
     ) -> Result<Option<Identified>, Error> {
         let tokens = &self.open()?.tokens;
@@ -116,7 +118,7 @@ impl Registry {
                 known
             }
         };
-        Ok(known.valid(now).then(|| known.identified.clone()))
+        Ok(known.valid(peer, now).then(|| known.identified.clone()))
     }
 
     /// Counts one use of a token whose uses are limited; no effect on others. Two requests that use the same token at once

@@ -1,10 +1,11 @@
 //! The record of a token.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use framework::{Caller, Error, Json, Map, Secret, Timestamp, TokenKind, View};
+use framework::{Caller, Cidr, Error, Json, Map, Secret, Timestamp, TokenKind, View};
 use serde::{Deserialize, Serialize};
 
 use super::Identified;
@@ -32,6 +33,7 @@ pub(crate) struct TokenRecord {
     pub(crate) creation_ttl: u64,
     /// The lifetime that was last granted; 0 for ever.
     pub(crate) ttl: u64,
+    pub(crate) max_ttl: u64,
     pub(crate) explicit_max_ttl: u64,
     pub(crate) period: u64,
     pub(crate) renewable: bool,
@@ -40,17 +42,25 @@ pub(crate) struct TokenRecord {
     /// Whether a token was ever made with this one. While this is false there is nothing to look for when it is revoked,
     /// and making the first one conflicts with revoking it.
     pub(crate) has_children: bool,
+    /// From where it may be used; empty for everywhere.
+    pub(crate) bound_cidrs: Vec<Cidr>,
+    /// What the auth method of its login wants to know at renewal.
+    pub(crate) internal: Map<String, Json>,
 }
 
 /// A token in the cache.
 pub(crate) struct Known {
     pub(crate) identified: Identified,
     spent: bool,
+    bound_cidrs: Vec<Cidr>,
 }
 
 impl Known {
-    pub(crate) fn valid(&self, now: Timestamp) -> bool {
-        !self.spent && self.identified.expires.is_none_or(|end| now < end)
+    /// Whether it stands for anybody at this time and from this address.
+    pub(crate) fn valid(&self, peer: IpAddr, now: Timestamp) -> bool {
+        !self.spent
+            && self.identified.expires.is_none_or(|end| now < end)
+            && Cidr::any_contains(&self.bound_cidrs, peer)
     }
 }
 
@@ -81,6 +91,7 @@ impl TokenRecord {
         Known {
             identified: Identified { caller: Arc::new(caller), remaining_uses: self.num_uses, expires },
             spent: self.spent,
+            bound_cidrs: self.bound_cidrs,
         }
     }
 
@@ -106,6 +117,9 @@ impl TokenRecord {
         let mut map = Map::new();
         let mut set = |name: &str, value: Json| drop(map.insert(name.to_owned(), value));
         set("accessor", self.accessor.as_str().into());
+        if !self.bound_cidrs.is_empty() {
+            set("bound_cidrs", self.bound_cidrs.iter().map(Cidr::to_string).collect::<Vec<_>>().into());
+        }
         set("creation_time", self.created().secs().into());
         set("creation_ttl", self.creation_ttl.into());
         set("display_name", self.display_name.as_str().into());

@@ -31,6 +31,7 @@ impl Registry {
         let mount = self.lifetimes_of(&record.path)?;
         let wish = Wish {
             ttl: increment.filter(|ttl| !ttl.is_zero()).unwrap_or(Duration::from_secs(record.ttl)),
+            max_ttl: Duration::from_secs(record.max_ttl),
             period: Duration::from_secs(record.period),
             explicit_max_ttl: Duration::from_secs(record.explicit_max_ttl),
         };

@@ -43,6 +43,13 @@ pub(super) fn sanitized(policies: &[String], add_default: bool) -> Vec<String> {
     set.into_iter().collect()
 }
 
+/// What the token of a login is called: the mount's path below `auth/`, with `-` for `/`, and the login's own name.
+pub(super) fn login_name(mount: &str, name: &str) -> String {
+    let source = mount.strip_prefix("auth/").unwrap_or(mount).replace('/', "-");
+    let full = format!("{source}{name}");
+    full.strip_suffix('-').unwrap_or(&full).to_owned()
+}
+
 /// `token`, or `token-` and the name with `-` for what is neither letter nor digit.
 pub(super) fn display_name(name: &str) -> String {
     let clean: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -78,6 +79,9 @@ impl Clock for Hand {
     }
 }
 
+/// Where requests come from.
+pub const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 pub struct House {
     pub store: Memory,
     pub clock: Arc<Hand>,
@@ -134,7 +138,7 @@ impl House {
     }
 
     pub fn caller(&self, token: &Secret) -> Option<Arc<Caller>> {
-        self.registry.identify(&self.store, token, self.now()).unwrap().map(|known| known.caller)
+        self.registry.identify(&self.store, token, HOME, self.now()).unwrap().map(|known| known.caller)
     }
 }
 
