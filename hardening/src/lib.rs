@@ -20,4 +20,4 @@ pub use guarded::Guarded;
 pub use random::random_bytes;
 pub use report::{Item, Report, State};
 pub use secret::Secret;
-pub use wipe::{wipe_deep_stack, wipe_stack};
+pub use wipe::{leaving_no_deep_trace, leaving_no_trace, wipe_deep_stack, wipe_stack};

@@ -30,6 +30,26 @@ pub fn wipe_deep_stack() {
     overwrite::<{ 64 * 1024 }>();
 }
 
+/// Runs `work`, then overwrites the stack that it used: ciphers and MACs leave round keys and key copies there.
+pub fn leaving_no_trace<R>(work: impl FnOnce() -> R) -> R {
+    let done = apart(work);
+    wipe_stack();
+    done
+}
+
+/// The same for work on a whole keyring, which goes deeper.
+pub fn leaving_no_deep_trace<R>(work: impl FnOnce() -> R) -> R {
+    let done = apart(work);
+    wipe_deep_stack();
+    done
+}
+
+// Apart from its caller, so that its frame is gone when it returns.
+#[inline(never)]
+fn apart<R>(work: impl FnOnce() -> R) -> R {
+    work()
+}
+
 // Never part of its caller, whose frame would otherwise hold the bytes, beside those to be wiped.
 #[inline(never)]
 fn overwrite<const BYTES: usize>() {

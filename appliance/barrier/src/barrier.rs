@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use framework::{Batch, Ciphertext, Error, Key, Page, Prefix, Secret, Store, Timestamp, Version, Versioned, Write};
+use hardening::{leaving_no_deep_trace, leaving_no_trace};
 
-use crate::cipher::{leaving_no_deep_trace, leaving_no_trace};
 use crate::keyring::{KEYRING_RECORD, Keyring, Root, TermInfo, Unopened};
 use crate::records::{self, SealRecords};
 

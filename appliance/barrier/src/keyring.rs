@@ -9,9 +9,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use framework::{Error, Secret, Timestamp};
+use framework::{Cipher, Error, Secret, Timestamp};
 
-use crate::cipher::{Cipher, KEY};
 use crate::format;
 use crate::mac::mac;
 use crate::names::{NAME_KEY, Names};
@@ -22,6 +21,8 @@ pub(crate) const KEYRING_RECORD: &str = "_/keyring";
 const VERSION: u8 = 1;
 const CHECK: usize = 8;
 const HEADER: usize = 2 + CHECK;
+/// Bytes of every symmetric key of this crate but the one for names.
+const KEY: usize = Cipher::KEY;
 const TERM: usize = 4 + 8 + KEY;
 
 /// What may be told about a data key.

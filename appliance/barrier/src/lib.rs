@@ -14,7 +14,6 @@
 #![forbid(unsafe_code)]
 
 mod barrier;
-mod cipher;
 mod format;
 mod keyring;
 mod mac;

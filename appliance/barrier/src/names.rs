@@ -29,7 +29,7 @@ const HALF_SHARD: usize = 128;
 const SHARDS: usize = 16;
 
 /// Seals and opens path names. Leaves copies of its key on the stack: call it by
-/// [`leaving_no_trace`](crate::cipher::leaving_no_trace).
+/// [`hardening::leaving_no_trace`].
 pub(crate) struct Names {
     key: Secret,
     /// Hashes folder names for `recent`: universal, so that no two paths chosen without the key collide, but not one-way:

@@ -4,9 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use framework::{Batch, Ciphertext, Error, Key, Page, Prefix, Seal, Secret, Store, Versioned, Wrapped, Write};
+use framework::{
+    Batch, Cipher, Ciphertext, Error, Forged, Key, Page, Prefix, Seal, Secret, Store, Versioned, Wrapped, Write,
+};
+use hardening::leaving_no_trace;
 
-use crate::cipher::{Cipher, Forged, KEY, leaving_no_trace};
 use crate::format;
 use crate::recent::Recent;
 
@@ -82,7 +84,7 @@ impl<S: Store<Ciphertext>> SealWrap<S> {
 
     fn wrap(&self, seal: &dyn Seal, key: &Key, value: &[u8]) -> Result<Vec<u8>, Error> {
         let since = self.forgotten.load(Ordering::SeqCst);
-        let entry_key = Secret::random(KEY)?;
+        let entry_key = Secret::random(Cipher::KEY)?;
         let header = format::wrapped_header(&seal.wrap(&entry_key, &place(key))?)?;
         let record = leaving_no_trace(|| Cipher::new(&entry_key)?.seal(&header, &aad(&header, key), value))?;
         self.remember(name_of(&header, key), entry_key, since);

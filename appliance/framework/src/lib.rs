@@ -6,7 +6,9 @@
 
 pub mod acl;
 pub mod audit;
+mod change;
 mod cidr;
+mod cipher;
 pub mod clock;
 pub mod duration;
 mod engine;
@@ -25,7 +27,9 @@ mod token;
 mod transaction;
 
 pub use audit::{Ask, AuditSink};
+pub use change::Change;
 pub use cidr::Cidr;
+pub use cipher::{Cipher, Forged};
 pub use clock::{Clock, Rng, SystemClock, SystemRng, Timestamp, uuid};
 pub use engine::{Catalog, Engine, Periodic};
 pub use error::{Error, Incident};

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Cidr, Json, Map, Secret};
 
 /// The kind of a token.
@@ -38,8 +40,9 @@ impl TokenKind {
     }
 }
 
-/// Which kind of tokens the logins of a mount get: `token_type` in the tuning of an auth method.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+/// Which kind of tokens the logins of a mount get: `token_type` in the tuning of an auth method, and in a token role.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum TokenRule {
     /// Service tokens, unless the login says otherwise.
     #[default]
@@ -61,6 +64,16 @@ impl TokenRule {
             "service" => Some(Self::Service),
             "batch" => Some(Self::Batch),
             _ => None,
+        }
+    }
+
+    /// The name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DefaultService => "default-service",
+            Self::DefaultBatch => "default-batch",
+            Self::Service => "service",
+            Self::Batch => "batch",
         }
     }
 

@@ -10,6 +10,7 @@
 
 mod audit;
 mod latest;
+mod leases;
 mod mounts;
 mod names;
 mod policies;
@@ -23,4 +24,4 @@ pub use mounts::{
 };
 pub use policies::StoredPolicy;
 pub use registry::{Changed, Registry, Settings};
-pub use tokens::{Identified, Issued, TokenRef, TokenSpec};
+pub use tokens::{Identified, Issued, TokenRef, TokenRole, TokenSpec};

@@ -8,10 +8,10 @@
 //! core/audit/<path>                    one audit device that was enabled by the API
 //! core/audit-salts/<path>              the salt of a device declared in the configuration
 //! sys/policy/<name>                    one policy
-//! sys/token/id/<token>                 one token; <token> is an HMAC of it
-//! sys/token/accessor/<accessor>        which token
+//! sys/token/id/<token>                 one token; <token> is its name and accessor, made of an HMAC of it
 //! sys/token/parent/<token>/<child>     made with which token
-//! sys/lease/at/<hour>/<second>/<id>    what ends when; hour and second since 1970, with leading zeros
+//! sys/token/role/<name>                one token role
+//! sys/lease/…                          see `leases`
 //! ```
 
 use framework::{Error, Secret, View};
@@ -28,8 +28,9 @@ pub(crate) const AUDIT: &str = "core/audit/";
 pub(crate) const AUDIT_SALTS: &str = "core/audit-salts/";
 pub(crate) const POLICIES: &str = "sys/policy/";
 pub(crate) const TOKENS: &str = "sys/token/id/";
-pub(crate) const ACCESSORS: &str = "sys/token/accessor/";
 pub(crate) const PARENTS: &str = "sys/token/parent/";
+pub(crate) const TOKEN_ROLES: &str = "sys/token/role/";
+pub(crate) const LEASES: &str = "sys/lease/id/";
 pub(crate) const DEADLINES: &str = "sys/lease/at/";
 
 /// The folder in which the cubbyhole engine keeps what belongs to a token, under the token's name.
@@ -54,6 +55,11 @@ pub(crate) fn segment(name: &str) -> String {
 /// The free name that [`segment`] was made of.
 pub(crate) fn unsegment(segment: &str) -> String {
     segment.replace("%2F", "/").replace("%2E", ".").replace("%25", "%")
+}
+
+/// The value of a record that says all by its name.
+pub(crate) fn mark() -> Secret {
+    Secret::transient(Vec::new())
 }
 
 /// Reads a record as JSON.

@@ -20,11 +20,6 @@ pub(crate) fn base62(rng: &dyn Rng, prefix: &[u8], len: usize) -> Vec<u8> {
     text
 }
 
-/// An accessor: 24 characters of base 62.
-pub(crate) fn accessor(rng: &dyn Rng) -> String {
-    String::from_utf8(base62(rng, b"", 24)).unwrap_or_default()
-}
-
 /// Eight hexadecimal digits, as in the accessors of mounts.
 pub(crate) fn short(rng: &dyn Rng) -> String {
     let mut bytes = [0u8; 4];

@@ -104,7 +104,7 @@ impl Registry {
         let open = Open {
             mounts: Latest::new(Table::load(store, &self.settings)?),
             policies: Policies::default(),
-            tokens: Tokens::new(key),
+            tokens: Tokens::new(key, &derived(hmac_key, b"holdfast registry batch tokens")?)?,
             devices: Latest::new(Devices::load(store, &self.settings.audit, &Devices::default())?),
             migrations: Migrations::default(),
         };
@@ -204,13 +204,18 @@ pub(crate) fn hmac_key(bytes: &[u8]) -> Result<HmacKey, Error> {
     Ok(Guarded::with(|| hmac::Key::new(hmac::HMAC_SHA256, bytes))?)
 }
 
-/// The key that names tokens. Derived, so that the same keyring entry may serve other purposes too.
+/// The key that names tokens.
 fn token_key(master: &Secret) -> Result<HmacKey, Error> {
+    hmac_key(derived(master, b"holdfast registry token names")?.expose())
+}
+
+/// A key of 32 bytes for one purpose. Derived, so that one entry of the keyring may serve several.
+fn derived(master: &Secret, purpose: &[u8]) -> Result<Secret, Error> {
     if master.len() < 32 {
         return Err(Error::internal("the key that names tokens is shorter than 32 bytes"));
     }
-    let tag = hmac::sign(&*hmac_key(master.expose())?, b"holdfast registry token names");
+    let tag = hmac::sign(&*hmac_key(master.expose())?, purpose);
     let derived = Secret::locked(tag.as_ref())?;
     hardening::wipe_stack();
-    hmac_key(derived.expose())
+    Ok(derived)
 }

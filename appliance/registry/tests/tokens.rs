@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{HOME, House, hours, house, refusal};
-use framework::{Auth, Caller, Cidr, Error, MountInfo, Secret, TokenKind, View};
-use registry::{Issued, TokenRef, TokenSpec};
+use framework::{Auth, Caller, Cidr, Error, Fields, Input, MountInfo, Secret, TokenKind, TokenRule, View};
+use registry::{Issued, TokenRef, TokenRole, TokenSpec};
 
 impl House {
     fn create_in(&self, view: &View<'_>, parent: &Caller, spec: TokenSpec) -> Result<Issued, Error> {
@@ -116,8 +116,8 @@ fn a_tree_dies_with_its_root_and_orphans_live() {
     assert!(!house.write(|view| house.registry.revoke_token(view, TokenRef::Token(&parent), house.now())).unwrap());
     house.registry.finish_removals(&house.store).unwrap();
     assert_eq!((house.store.count("core/revocations/"), house.store.count("sys/token/id/")), (0, 3));
-    assert_eq!((house.store.count("sys/token/accessor/"), house.store.count("sys/token/parent/")), (3, 1));
-    assert_eq!(house.store.count("sys/lease/at/"), 2);
+    assert_eq!((house.store.count("sys/token/parent/"), house.store.count("sys/lease/at/")), (1, 2));
+    assert_eq!(house.store.count("sys/lease/id/"), 2, "the first root token is no lease");
 }
 
 #[test]
@@ -312,7 +312,6 @@ fn creation_keeps_to_vaults_rules() {
         refused(&sudo, TokenSpec { id: Some("foobar".into()), ..with(&[]) }),
         "cannot create a token with a duplicate ID"
     );
-    assert!(refused(&plain, TokenSpec { kind: TokenKind::Batch, ..with(&[]) }).contains("batch"));
 
     assert_eq!(policies(&plain, with(&[])), ["default", "mk", "pol1"]);
     assert_eq!(policies(&plain, with(&["mk"])), ["default", "mk"]);
@@ -329,6 +328,152 @@ fn creation_keeps_to_vaults_rules() {
     assert_eq!(refused(&ending, with(&["root"])), "expiring root tokens cannot create non-expiring root tokens");
     let orphan = house.create(&plain, TokenSpec { orphan_allowed: true, ..with(&["mk"]) }).unwrap().auth;
     assert!(orphan.orphan);
+}
+
+#[test]
+fn a_batch_token_leaves_no_trace_and_dies_with_its_parent() {
+    let house = house();
+    let batch = || TokenSpec { kind: TokenKind::Batch, ttl: hours(1), ..with(&["p"]) };
+    let parent = house.token(&house.root, with(&["root"]));
+    let before = house.store.dump().lines().count();
+    let made = house.create(&parent, TokenSpec { meta: [("k".into(), "v".into())].into(), ..batch() }).unwrap().auth;
+    assert_eq!(house.store.dump().lines().count(), before);
+    assert!(made.accessor.is_empty() && !made.renewable && made.kind == TokenKind::Batch && !made.orphan);
+    let token = made.client_token.unwrap();
+    assert!(token.expose().starts_with(b"hvb."));
+    let caller = house.caller(&token).unwrap();
+    assert_eq!((caller.kind, caller.accessor.as_str(), &caller.metadata["k"]), ("batch", "", &"v".to_owned()));
+    let found = house.lookup(TokenRef::Token(&token));
+    assert_eq!(
+        (&found["type"], &found["ttl"], &found["renewable"], &found["accessor"]),
+        (&"batch".into(), &3600.into(), &false.into(), &"".into())
+    );
+
+    let refused = |work: &dyn Fn(&View<'_>) -> Result<(), Error>| refusal(house.write(work));
+    let own = TokenRef::Token(&token);
+    let now = house.now();
+    assert_eq!(
+        refused(&|view| house.registry.revoke_token(view, own, now).map(drop)),
+        "batch tokens cannot be revoked"
+    );
+    assert_eq!(refused(&|view| house.registry.revoke_orphan(view, own, now)), "batch tokens cannot be revoked");
+    assert_eq!(
+        refused(&|view| house.registry.renew_token(view, own, None, now).map(drop)),
+        "batch tokens cannot be renewed"
+    );
+    assert_eq!(refusal(house.create(&token, with(&["p"]))), "batch tokens cannot create more tokens");
+    for (spec, what) in [
+        (TokenSpec { num_uses: 1, ..batch() }, "num_uses"),
+        (TokenSpec { period: hours(1), ..batch() }, "period"),
+        (TokenSpec { explicit_max_ttl: hours(1), ..batch() }, "explicit_max_ttl"),
+    ] {
+        assert_eq!(refusal(house.create(&parent, spec)), format!("batch tokens cannot have {what:?} set"));
+    }
+    let root = TokenSpec { policies: Vec::new(), ..batch() };
+    assert_eq!(refusal(house.create(&parent, root)), "batch tokens cannot be root tokens");
+
+    let orphan = house.token(&parent, TokenSpec { no_parent: true, ..batch() });
+    for changed in [0, 4, 10, token.len() - 1] {
+        let mut forged = token.expose().to_vec();
+        forged[changed] = if forged[changed] == b'A' { b'B' } else { b'A' };
+        assert!(house.caller(&Secret::from(String::from_utf8(forged).unwrap())).is_none(), "byte {changed}");
+    }
+    house.write(|view| house.registry.revoke_token(view, TokenRef::Token(&parent), house.now())).unwrap();
+    assert!(house.caller(&token).is_none() && house.caller(&orphan).is_some());
+    assert_eq!(refusal(house.write(|view| house.registry.lookup(view, own, now))), "permission denied");
+    house.pass(3600);
+    assert!(house.caller(&orphan).is_none());
+    assert_eq!(house.store.count("sys/lease/at/"), 0);
+}
+
+#[test]
+fn a_role_says_what_its_tokens_are() {
+    let house = house();
+    house.policy("mk", r#"path "auth/token/create/*" { capabilities = ["update"] }"#);
+    let role = |name: &str, body: &str| {
+        let body = serde_json::from_str(body).unwrap();
+        let role = TokenRole::parse(&mut Input { path: Vec::new(), body }).unwrap();
+        refusal(house.write(|view| house.registry.put_token_role(view, name, role)))
+    };
+    let parent = house.token(&house.root, with(&["mk"]));
+    let by = |role: &str, policies: &[&str]| TokenSpec {
+        role: Some(role.into()),
+        path: format!("auth/token/create/{role}"),
+        ..with(policies)
+    };
+    let create = |spec: TokenSpec| house.create(&parent, spec).map(|issued| issued.auth);
+
+    assert_eq!(refusal(create(by("none", &[]))), "unknown role none");
+    assert_eq!(
+        role(
+            "r",
+            r#"{"allowed_policies":"A,b","allowed_policies_glob":["dev-*"],"path_suffix":"v-1","orphan":true,
+        "token_num_uses":3,"token_bound_cidrs":"10.0.0.0/8","renewable":false,"token_explicit_max_ttl":"2h"}"#
+        ),
+        "allowed"
+    );
+    let made = create(by("r", &[])).unwrap();
+    assert_eq!(
+        (made.policies.as_slice(), made.orphan, made.renewable),
+        (["a", "b", "default"].map(String::from).as_slice(), true, false)
+    );
+    assert_eq!((made.num_uses, made.ttl), (3, hours(2)));
+    let found = house.lookup(TokenRef::Accessor(&made.accessor));
+    assert_eq!((&found["path"], &found["role"]), (&"auth/token/create/r/v-1".into(), &"r".into()));
+    let token = made.client_token.unwrap();
+    assert!(house.caller(&token).is_none(), "not from here");
+    assert_eq!(create(by("r", &["dev-x", "a"])).unwrap().policies, ["a", "default", "dev-x"]);
+    assert_eq!(
+        refusal(create(by("r", &["c"]))),
+        "token policies ([\"c\" \"default\"]) must be subset of the role's allowed policies ([\"a\" \"b\" \"default\"]) \
+         or glob policies ([\"dev-*\"])"
+    );
+    let both = TokenSpec { ttl: hours(1), explicit_max_ttl: hours(1), num_uses: 9, ..by("r", &["a"]) };
+    let both = house.create(&parent, both).unwrap();
+    assert_eq!((both.auth.ttl, both.auth.num_uses), (hours(1), 3));
+    assert_eq!(
+        both.warnings,
+        [
+            "Explicit max TTL specified both during creation call and in role; using the lesser value of 3600 seconds",
+            "Policy \"a\" does not exist"
+        ]
+    );
+
+    assert_eq!(
+        role("not", r#"{"disallowed_policies":"x","disallowed_policies_glob":"*adm*","token_no_default_policy":true}"#),
+        "allowed"
+    );
+    assert_eq!(create(by("not", &["y"])).unwrap().policies, ["y"]);
+    assert_eq!(refusal(create(by("not", &["x"]))), "token policy \"x\" is disallowed by this role");
+    assert_eq!(refusal(create(by("not", &["an-admin"]))), "token policy \"an-admin\" is disallowed by this role");
+
+    assert_eq!(role("short", r#"{"token_period":"30m"}"#), "allowed");
+    let periodic = create(by("short", &[])).unwrap();
+    assert_eq!(periodic.ttl, Duration::from_secs(1800));
+    let renew = || {
+        house.write(|view| house.registry.renew_token(view, TokenRef::Accessor(&periodic.accessor), None, house.now()))
+    };
+    assert_eq!(role("short", r#"{"token_period":"10m"}"#), "allowed");
+    assert_eq!(renew().unwrap().auth.ttl, Duration::from_secs(600), "the role's present period");
+    house.write(|view| house.registry.delete_token_role(view, "short")).unwrap();
+    assert_eq!(
+        refusal(renew()),
+        "failed to renew entry: original token role \"short\" could not be found, not renewing"
+    );
+
+    assert_eq!(role("b", r#"{"token_type":"batch","orphan":true,"renewable":false}"#), "allowed");
+    assert_eq!(create(by("b", &[])).unwrap().kind, TokenKind::Batch);
+    assert_eq!(role("db", r#"{"token_type":"default-batch"}"#), "allowed");
+    assert_eq!(create(TokenSpec { kind: TokenKind::Service, ..by("db", &[]) }).unwrap().kind, TokenKind::Service);
+    for (body, said) in [
+        (r#"{"token_type":"batch"}"#, "'token_type' cannot be 'batch' when role is set to generate non-orphan tokens"),
+        (r#"{"token_type":"x"}"#, "invalid 'token_type' value \"x\""),
+        (r#"{"token_num_uses":-1}"#, "'token_num_uses' cannot be negative"),
+        (r#"{"path_suffix":"a/b"}"#, "given role path suffix contains invalid characters; must match \\w[\\w-.]+\\w"),
+    ] {
+        assert_eq!(role("bad", body), said);
+    }
+    assert_eq!(house.write(|view| house.registry.token_roles(view)).unwrap(), ["b", "db", "not", "r"]);
 }
 
 #[test]
@@ -363,6 +508,12 @@ fn logins_are_given_tokens() {
     assert_eq!(renewed.unwrap().auth.ttl, hours(2) - Duration::from_secs(3000), "no further than max_ttl");
     let mut root = Auth { policies: vec!["root".into()], ..Auth::default() };
     assert_eq!(refusal(issue(&mut root)), "auth methods cannot create root tokens");
+    let batch = MountInfo { token_rule: TokenRule::Batch, ..mount.clone() };
+    let mut auth = Auth { renewable: true, kind: TokenKind::Service, ..Auth::default() };
+    house
+        .write(|view| house.registry.issue_token(view, &mut auth, &batch, "auth/userpass/login/eve", house.now()))
+        .unwrap();
+    assert_eq!((auth.kind, auth.renewable), (TokenKind::Batch, false), "what the mount says counts");
 }
 
 #[test]

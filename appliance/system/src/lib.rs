@@ -12,6 +12,7 @@ mod openapi;
 mod policies;
 mod seal;
 mod token;
+mod token_roles;
 
 use std::sync::{Arc, Weak};
 

@@ -7,13 +7,14 @@ use framework::Operation::{List, Read, Update};
 use framework::{Context, Engine, Error, Json, Map, Output, Route, Secret, Secs, TokenKind, fields};
 use registry::{Issued, Registry, TokenRef, TokenSpec};
 
-use crate::{Core, Keys, Nothing};
+use crate::{Core, Keys, Nothing, token_roles};
 
 pub(crate) fn engine(core: &Core) -> Engine {
     let mut routes = making(core);
     routes.extend(looking_up(core));
     routes.extend(renewing(core));
     routes.extend(revoking(core));
+    routes.extend(token_roles::routes(core));
     Engine {
         kind: "token",
         about: "The token credential backend is always enabled and builtin. Client tokens are used to identify a client and to \
@@ -48,11 +49,16 @@ fields! {
         /// Shown in the audit log.
         display_name: Option<String> => clear,
         /// How often the token may be used; 0 for any number.
-        num_uses: u64 = 0,
+        num_uses: i64 = 0,
         /// `service` or `batch`.
         r#type: Option<String> => clear,
         /// Not supported by this version.
         entity_alias: Option<String>,
+    }
+
+    struct ByRole {
+        /// The token role.
+        role_name: String,
     }
 
     struct ByToken {
@@ -88,29 +94,46 @@ fields! {
 }
 
 fn making(core: &Core) -> Vec<Route> {
-    let make = |path: &'static str, shown: &'static str, about: &'static str, orphan: bool| {
-        let registry = Arc::clone(&core.registry);
-        Route::new(Update, path, about, move |cx: &Context<'_>, wanted: Create| {
-            registry.create_token(&cx.view, cx.caller, cx.mount, spec(wanted, shown, orphan)?, cx.now).map(output)
-        })
+    let make = |registry: &Arc<Registry>, cx: &Context<'_>, spec: Result<TokenSpec, Error>| {
+        registry.create_token(&cx.view, cx.caller, cx.mount, spec?, cx.now).map(output)
     };
+    let registry = || Arc::clone(&core.registry);
+    let (plain, orphan, by_role) = (registry(), registry(), registry());
     vec![
-        make("create", "auth/token/create", "Make a token.", false),
-        make("create-orphan", "auth/token/create-orphan", "Make a token without parent.", true).sudo(),
+        Route::new(Update, "create", "Make a token.", move |cx: &Context<'_>, wanted: Create| {
+            make(&plain, cx, spec(wanted, "create".to_owned(), None))
+        }),
+        Route::new(Update, "create-orphan", "Make a token without parent.", move |cx: &Context<'_>, wanted: Create| {
+            let spec = spec(wanted, "create-orphan".to_owned(), None);
+            make(&orphan, cx, spec.map(|spec| TokenSpec { orphan_allowed: true, ..spec }))
+        })
+        .sudo(),
+        Route::new(
+            Update,
+            "create/{role_name}",
+            "Make a token by a role.",
+            move |cx: &Context<'_>, (at, wanted): (ByRole, Create)| {
+                make(&by_role, cx, spec(wanted, format!("create/{}", at.role_name), Some(at.role_name)))
+            },
+        ),
     ]
 }
 
-fn spec(wanted: Create, path: &'static str, orphan_allowed: bool) -> Result<TokenSpec, Error> {
+fn spec(wanted: Create, path: String, role: Option<String>) -> Result<TokenSpec, Error> {
     let kind = match wanted.r#type.as_deref() {
-        None | Some("" | "service" | "default" | "default-service") => TokenKind::Service,
+        None | Some("") => TokenKind::OfMount,
+        Some("service") => TokenKind::Service,
         Some("batch") => TokenKind::Batch,
-        Some(other) => return Err(Error::field("type", format!("invalid 'token_type' value {other:?}"))),
+        Some(_) => return Err(Error::field("type", "invalid 'token_type' value")),
     };
+    let num_uses = u64::try_from(wanted.num_uses);
+    let num_uses = num_uses.map_err(|_| Error::field("num_uses", "number of uses cannot be negative"))?;
     if wanted.entity_alias.is_some_and(|alias| !alias.is_empty()) {
-        return Err(Error::field(
-            "entity_alias",
-            "'entity_alias' is only allowed in combination with token role, which this version does not have",
-        ));
+        let message = match role {
+            None => "'entity_alias' is only allowed in combination with token role",
+            Some(_) => "'entity_alias' needs the identity engine, which this version does not have",
+        };
+        return Err(Error::field("entity_alias", message));
     }
     let duration = |secs: Option<Secs>| secs.unwrap_or_default().0;
     Ok(TokenSpec {
@@ -118,16 +141,17 @@ fn spec(wanted: Create, path: &'static str, orphan_allowed: bool) -> Result<Toke
         policies: wanted.policies,
         meta: wanted.meta,
         no_parent: wanted.no_parent,
-        orphan_allowed,
+        orphan_allowed: false,
         no_default_policy: wanted.no_default_policy,
         renewable: wanted.renewable,
         ttl: duration(wanted.ttl.or(wanted.lease)),
         explicit_max_ttl: duration(wanted.explicit_max_ttl),
         period: duration(wanted.period),
         display_name: wanted.display_name.unwrap_or_default(),
-        num_uses: wanted.num_uses,
+        num_uses,
         kind,
-        path,
+        role,
+        path: format!("auth/token/{path}"),
     })
 }
 

@@ -90,12 +90,8 @@ impl MountConfig {
             let message = format!("invalid listing_visibility {}", self.listing_visibility);
             return Err(Error::field("listing_visibility", message));
         }
-        let rule = TokenRule::parse(&self.token_type);
-        if rule.is_none() {
+        if TokenRule::parse(&self.token_type).is_none() {
             return Err(Error::field("token_type", "invalid value for 'token_type'"));
-        }
-        if matches!(rule, Some(TokenRule::Batch | TokenRule::DefaultBatch)) {
-            return Err(Error::field("token_type", "batch tokens are not supported by this version"));
         }
         Ok(())
     }

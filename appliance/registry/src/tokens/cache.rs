@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::Name;
+use super::name::Name;
 use super::record::Known;
 
 const SHARDS: usize = 16;
@@ -72,12 +72,12 @@ impl Cache {
     }
 
     fn shard(&self, name: &Name) -> Option<&RwLock<Shard>> {
-        let [first, ..] = name.0;
-        self.shards.get(usize::from(first) % SHARDS)
+        let [first, ..] = name.bytes();
+        self.shards.get(usize::from(*first) % SHARDS)
     }
 }
 
-/// An HMAC is as good as random: eight bytes of it are the hash.
+/// A name is as good as random: eight bytes of it are the hash.
 #[derive(Default)]
 struct NameHasher(u64);
 

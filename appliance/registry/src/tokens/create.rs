@@ -1,24 +1,24 @@
-//! Making tokens. The sentences of refusals are Vault's.
+//! Making tokens by tokens: `auth/token/create`. The rules are Vault's, and so are the sentences of refusals.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_lc_rs::hmac;
-use framework::{Auth, Caller, Error, MountInfo, Rng, Secret, Timestamp, TokenKind, View};
+use framework::{Caller, Error, MountInfo, Secret, Timestamp, TokenKind, View};
 
 use super::lifetime::{self, Wish};
 use super::record::TokenRecord;
-use super::rules::{child_policies, display_name, login_name, sanitized};
-use super::{Name, read_record};
+use super::rules::{child_policies, display_name};
+use super::{Issued, TokenRole, read_record};
 use crate::registry::Registry;
-use crate::{names, random};
 
 /// What `auth/token/create` asks for.
 #[derive(Debug)]
 pub struct TokenSpec {
     /// The token's text; for callers with `sudo` only. `None` leaves it to chance.
     pub id: Option<Secret>,
-    /// The policies; empty takes the parent's.
+    /// The role to make it by.
+    pub role: Option<String>,
+    /// The policies; empty takes the role's or the parent's.
     pub policies: Vec<String>,
     /// Metadata, shown in the audit log and in look-ups.
     pub meta: BTreeMap<String, String>,
@@ -43,13 +43,14 @@ pub struct TokenSpec {
     /// The kind.
     pub kind: TokenKind,
     /// The path of the request, which look-ups show.
-    pub path: &'static str,
+    pub path: String,
 }
 
 impl Default for TokenSpec {
     fn default() -> Self {
         Self {
             id: None,
+            role: None,
             policies: Vec::new(),
             meta: BTreeMap::new(),
             no_parent: false,
@@ -61,19 +62,10 @@ impl Default for TokenSpec {
             period: Duration::ZERO,
             display_name: String::new(),
             num_uses: 0,
-            kind: TokenKind::Service,
-            path: "auth/token/create",
+            kind: TokenKind::OfMount,
+            path: "auth/token/create".to_owned(),
         }
     }
-}
-
-/// A token that was made or renewed, and what its owner should know.
-#[derive(Debug)]
-pub struct Issued {
-    /// For the answer. [`Auth::ttl`] is the lifetime that was granted, zero for ever.
-    pub auth: Auth,
-    /// For the answer.
-    pub warnings: Vec<String>,
 }
 
 impl Registry {
@@ -84,217 +76,171 @@ impl Registry {
         view: &View<'_>,
         parent: &Caller,
         mount: &MountInfo,
-        spec: TokenSpec,
+        mut spec: TokenSpec,
         now: Timestamp,
     ) -> Result<Issued, Error> {
-        let sudo = self
-            .acl_in(view, &parent.policies, now)?
-            .capabilities(spec.path)
-            .iter()
-            .any(|c| matches!(*c, "sudo" | "root"));
-        let Some(mut parent_record) = read_record(view, &parent.token)? else { return Err(Error::Denied) };
-        if parent_record.num_uses > 0 || parent_record.spent {
-            return Err(Error::invalid("restricted use token cannot generate child tokens"));
-        }
-        if spec.kind == TokenKind::Batch {
-            return Err(Error::field("type", "batch tokens are not supported by this version; use type \"service\""));
-        }
-        let orphan = spec.orphan_allowed || (spec.no_parent && sudo);
-        if spec.no_parent && !orphan {
-            return Err(Error::field("no_parent", "root or sudo privileges required to create orphan token"));
-        }
-        if spec.id.is_some() && !sudo {
-            return Err(Error::field("id", "root or sudo privileges required to specify token id"));
-        }
-        let policies = child_policies(&spec, parent, sudo)?;
+        let mut parent_record = may_have_children(view, parent)?;
+        let role = spec.role.as_deref().map(|name| self.existing_role(view, name)).transpose()?;
+        let role = role.as_ref();
+        let sudo = self.has_sudo(view, parent, &spec.path, now)?;
+        let batch = role.map_or_else(Default::default, TokenRole::rule).decide(spec.kind) == TokenKind::Batch;
+        let orphan = spec.check(role, sudo, batch)?;
+        let policies = child_policies(&spec, role, parent, sudo)?;
         let root = policies.iter().any(|policy| policy == "root");
         if root && !parent.root {
             return Err(Error::field("policies", "root tokens may not be created without parent token being root"));
         }
-        if !spec.period.is_zero() && !sudo {
-            return Err(Error::field("period", "root or sudo privileges required to create periodic token"));
+        if root && batch {
+            return Err(Error::field("type", "batch tokens cannot be root tokens"));
         }
 
         let mut warnings = Vec::new();
-        let wish =
-            Wish { ttl: spec.ttl, period: spec.period, explicit_max_ttl: spec.explicit_max_ttl, ..Wish::default() };
-        let forever = root && spec.ttl.is_zero() && spec.period.is_zero() && spec.explicit_max_ttl.is_zero();
+        let ttl = lifetime(&spec, role.filter(|_| !batch), root, mount, now, &mut warnings)?;
+        let forever = ttl.is_zero();
         if forever && parent_record.expires.is_some() {
             return Err(Error::invalid("expiring root tokens cannot create non-expiring root tokens"));
         }
-        let ttl = if forever { Duration::ZERO } else { lifetime::granted(wish, mount, now, now, &mut warnings)? };
         for policy in &policies {
             if !self.policy_exists(view, policy)? {
                 warnings.push(format!("Policy {policy:?} does not exist"));
             }
         }
+        let bound_cidrs = match role {
+            _ if forever => Vec::new(),
+            Some(role) => role.bound_cidrs(),
+            None if orphan => Vec::new(),
+            None => parent_record.bound_cidrs.clone(),
+        };
+        let suffix = role.map(|role| role.path_suffix.as_str()).filter(|suffix| !suffix.is_empty());
         let record = TokenRecord {
+            batch,
             parent: if orphan { String::new() } else { parent.token.clone() },
             policies,
-            path: spec.path.to_owned(),
-            meta: spec.meta,
+            path: suffix.map_or_else(|| spec.path.clone(), |suffix| format!("{}/{suffix}", spec.path)),
+            role: spec.role.clone().unwrap_or_default(),
+            meta: std::mem::take(&mut spec.meta),
             display_name: display_name(&spec.display_name),
             entity_id: if orphan { String::new() } else { parent.entity_id.clone() },
-            num_uses: spec.num_uses,
+            num_uses: fewer(spec.num_uses, role.map_or(0, TokenRole::num_uses)),
             explicit_max_ttl: spec.explicit_max_ttl.as_secs(),
             period: spec.period.as_secs(),
-            renewable: spec.renewable && !forever,
+            renewable: spec.renewable && role.is_none_or(|role| role.renewable) && !forever && !batch,
+            bound_cidrs,
             ..TokenRecord::default()
         };
-        if !orphan && !parent_record.has_children {
+        if !orphan && !batch && !parent_record.has_children {
             parent_record.has_children = true;
             parent_record.put(view, &parent.token)?;
         }
-        let auth = stage(view, &self.open()?.tokens.key, &*self.rng, record, spec.id, ttl, now)?;
+        let auth = self.stage_token(view, record, spec.id, ttl, now)?;
         Ok(Issued { auth, warnings })
     }
 
-    /// Makes the token that a login asks for, and completes `auth` with it. `mount` is the auth mount, `path` that of the
-    /// request, which look-ups show. Returns warnings for the answer.
-    pub fn issue_token(
-        &self,
-        view: &View<'_>,
-        auth: &mut Auth,
-        mount: &MountInfo,
-        path: &str,
-        now: Timestamp,
-    ) -> Result<Vec<String>, Error> {
-        let policies = sanitized(&auth.policies, !auth.no_default_policy);
-        if policies.iter().any(|policy| policy == "root") {
-            return Err(Error::invalid("auth methods cannot create root tokens"));
+    fn existing_role(&self, view: &View<'_>, name: &str) -> Result<TokenRole, Error> {
+        self.token_role(view, name)?.ok_or_else(|| Error::invalid(format!("unknown role {name}")))
+    }
+
+    fn has_sudo(&self, view: &View<'_>, caller: &Caller, path: &str, now: Timestamp) -> Result<bool, Error> {
+        let capabilities = self.acl_in(view, &caller.policies, now)?.capabilities(path);
+        Ok(capabilities.iter().any(|capability| matches!(*capability, "sudo" | "root")))
+    }
+}
+
+impl TokenSpec {
+    /// Checks what may be asked for; returns whether the token has no parent.
+    fn check(&self, role: Option<&TokenRole>, sudo: bool, batch: bool) -> Result<bool, Error> {
+        if batch {
+            let set = [
+                ("explicit_max_ttl", !self.explicit_max_ttl.is_zero()),
+                ("num_uses", fewer(self.num_uses, role.map_or(0, TokenRole::num_uses)) > 0),
+                ("period", !self.period.is_zero()),
+                ("id", self.id.is_some()),
+            ];
+            if let Some((name, _)) = set.iter().find(|(_, set)| *set) {
+                return Err(Error::invalid(format!("batch tokens cannot have {name:?} set")));
+            }
         }
-        if mount.token_rule.decide(auth.kind) == TokenKind::Batch {
-            return Err(Error::invalid(
-                "batch tokens are not supported by this version; set the role's token_type to \"service\"",
+        if let Some(id) = &self.id {
+            if !sudo {
+                return Err(Error::field("id", "root or sudo privileges required to specify token id"));
+            }
+            check_id(id)?;
+        }
+        if !self.period.is_zero() && !sudo {
+            return Err(Error::field("period", "root or sudo privileges required to create periodic token"));
+        }
+        match role {
+            Some(role) => Ok(role.orphan),
+            None if self.no_parent && !sudo && !self.orphan_allowed => {
+                Err(Error::field("no_parent", "root or sudo privileges required to create orphan token"))
+            }
+            None => Ok(self.orphan_allowed || self.no_parent),
+        }
+    }
+}
+
+/// The record of the token that a caller makes others with.
+fn may_have_children(view: &View<'_>, parent: &Caller) -> Result<TokenRecord, Error> {
+    if parent.kind == TokenKind::Batch.name() {
+        return Err(Error::invalid("batch tokens cannot create more tokens"));
+    }
+    let Some(record) = read_record(view, &parent.token)? else { return Err(Error::Denied) };
+    if record.num_uses > 0 || record.spent {
+        return Err(Error::invalid("restricted use token cannot generate child tokens"));
+    }
+    Ok(record)
+}
+
+/// How long the token lives at first; zero for ever, which only a root token can.
+fn lifetime(
+    spec: &TokenSpec,
+    role: Option<&TokenRole>,
+    root: bool,
+    mount: &MountInfo,
+    now: Timestamp,
+    warnings: &mut Vec<String>,
+) -> Result<Duration, Error> {
+    let mut both = |what: &str, asked: Duration, by_role: Duration| {
+        if !asked.is_zero() && !by_role.is_zero() {
+            let secs = asked.min(by_role).as_secs();
+            warnings.push(format!(
+                "{what} specified both during creation call and in role; using the lesser value of {secs} seconds"
             ));
         }
-        let mut warnings = Vec::new();
-        let wish =
-            Wish { ttl: auth.ttl, max_ttl: auth.max_ttl, period: auth.period, explicit_max_ttl: auth.explicit_max_ttl };
-        let ttl = lifetime::granted(wish, mount, now, now, &mut warnings)?;
-        let record = TokenRecord {
-            policies,
-            path: path.to_owned(),
-            meta: auth.metadata.clone(),
-            display_name: login_name(&mount.path, &auth.display_name),
-            entity_id: auth.entity_id.clone(),
-            num_uses: auth.num_uses,
-            max_ttl: auth.max_ttl.as_secs(),
-            explicit_max_ttl: auth.explicit_max_ttl.as_secs(),
-            period: auth.period.as_secs(),
-            renewable: auth.renewable,
-            bound_cidrs: std::mem::take(&mut auth.bound_cidrs),
-            internal: std::mem::take(&mut auth.internal),
-            ..TokenRecord::default()
-        };
-        *auth = stage(view, &self.open()?.tokens.key, &*self.rng, record, None, ttl, now)?;
-        Ok(warnings)
-    }
-
-    /// Makes a root token without parent and without end.
-    pub fn create_root(&self, view: &View<'_>, token: Option<&Secret>, now: Timestamp) -> Result<Secret, Error> {
-        create_root(view, &self.open()?.tokens.key, &*self.rng, token, now)
-    }
-}
-
-pub(crate) fn create_root(
-    view: &View<'_>,
-    key: &hmac::Key,
-    rng: &dyn Rng,
-    token: Option<&Secret>,
-    now: Timestamp,
-) -> Result<Secret, Error> {
-    let record = TokenRecord {
-        policies: vec!["root".to_owned()],
-        path: "auth/token/root".to_owned(),
-        display_name: "root".to_owned(),
-        ..TokenRecord::default()
+        lesser(asked, by_role)
     };
-    let id = token.map(Secret::try_clone).transpose()?;
-    // The operator chose it, so it may look like one that the server made.
-    let auth = stage_named(view, key, rng, record, id, Duration::ZERO, now)?;
-    auth.client_token.ok_or_else(|| Error::internal("a token was made without a text"))
+    let explicit_max_ttl =
+        both("Explicit max TTL", spec.explicit_max_ttl, role.map_or(Duration::ZERO, TokenRole::explicit_max_ttl));
+    let period = both("Period", spec.period, role.map_or(Duration::ZERO, TokenRole::period));
+    if root && spec.ttl.is_zero() && period.is_zero() {
+        return Ok(explicit_max_ttl);
+    }
+    let wish = Wish { ttl: spec.ttl, max_ttl: Duration::ZERO, period, explicit_max_ttl };
+    lifetime::granted(wish, mount, now, now, warnings)
 }
 
-/// Checks a text that was asked for, then stages the token.
-fn stage(
-    view: &View<'_>,
-    key: &hmac::Key,
-    rng: &dyn Rng,
-    record: TokenRecord,
-    id: Option<Secret>,
-    ttl: Duration,
-    now: Timestamp,
-) -> Result<Auth, Error> {
-    if let Some(id) = &id {
-        let text = std::str::from_utf8(id.expose()).unwrap_or_default();
-        let complaint = ["hvs.", "hvb.", "hvr.", "s.", "b.", "r."].iter().find(|prefix| text.starts_with(**prefix));
-        if let Some(prefix) = complaint {
-            return Err(Error::field("id", format!("custom token ID cannot have the '{prefix}' prefix")));
-        }
-        if text.contains('.') {
-            return Err(Error::field("id", "custom token ID cannot have a '.' in the value"));
-        }
-        if text.is_empty() || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return Err(Error::field("id", "custom token ID cannot be empty or hold blanks or control characters"));
-        }
-    }
-    stage_named(view, key, rng, record, id, ttl, now)
+/// The lesser of two limits, of which zero is none.
+pub(super) fn lesser(a: Duration, b: Duration) -> Duration {
+    if a.is_zero() || b.is_zero() { a.max(b) } else { a.min(b) }
 }
 
-/// Stages the records of a token: itself, its accessor, its parent's index, its deadline.
-fn stage_named(
-    view: &View<'_>,
-    key: &hmac::Key,
-    rng: &dyn Rng,
-    mut record: TokenRecord,
-    id: Option<Secret>,
-    ttl: Duration,
-    now: Timestamp,
-) -> Result<Auth, Error> {
-    let chosen = id.is_some();
-    let token = id.unwrap_or_else(|| Secret::transient(random::base62(rng, b"hvs.", 24)));
-    let name = Name::of(key, token.expose()).text();
-    // A made name is new by chance; only a chosen one can be taken.
-    if chosen && read_record(view, &name)?.is_some() {
-        return Err(Error::field("id", "cannot create a token with a duplicate ID"));
-    }
-    record.accessor = random::accessor(rng);
-    record.created = now.nanos();
-    record.creation_ttl = ttl.as_secs();
-    record.ttl = ttl.as_secs();
-    if !ttl.is_zero() {
-        record.end_at(view, &name, Some(now.plus(ttl)))?;
-    }
-    record.put(view, &name)?;
-    view.put(&format!("{}{}", names::ACCESSORS, record.accessor), Secret::from(name.as_str()))?;
-    if !record.parent.is_empty() {
-        view.put(&format!("{}{}/{name}", names::PARENTS, record.parent), Secret::transient(b"token".to_vec()))?;
-    }
-    Ok(record.into_auth(Some(token)))
+/// The same for uses.
+fn fewer(a: u64, b: u64) -> u64 {
+    if a == 0 || b == 0 { a.max(b) } else { a.min(b) }
 }
 
-impl TokenRecord {
-    /// As an answer shows it.
-    pub(crate) fn into_auth(self, token: Option<Secret>) -> Auth {
-        Auth {
-            client_token: token,
-            orphan: self.parent.is_empty(),
-            no_default_policy: false,
-            accessor: self.accessor,
-            policies: self.policies,
-            display_name: self.display_name,
-            metadata: self.meta,
-            ttl: Duration::from_secs(self.ttl),
-            max_ttl: Duration::from_secs(self.max_ttl),
-            explicit_max_ttl: Duration::from_secs(self.explicit_max_ttl),
-            period: Duration::from_secs(self.period),
-            renewable: self.renewable,
-            num_uses: self.num_uses,
-            kind: TokenKind::Service,
-            entity_id: self.entity_id,
-            bound_cidrs: self.bound_cidrs,
-            internal: self.internal,
-        }
+/// Checks a token's text that somebody chose.
+fn check_id(id: &Secret) -> Result<(), Error> {
+    let text = std::str::from_utf8(id.expose()).unwrap_or_default();
+    let reserved = ["hvs.", "hvb.", "hvr.", "s.", "b.", "r."].iter().find(|prefix| text.starts_with(**prefix));
+    if let Some(prefix) = reserved {
+        return Err(Error::field("id", format!("custom token ID cannot have the '{prefix}' prefix")));
     }
+    if text.contains('.') {
+        return Err(Error::field("id", "custom token ID cannot have a '.' in the value"));
+    }
+    if text.is_empty() || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(Error::field("id", "custom token ID cannot be empty or hold blanks or control characters"));
+    }
+    Ok(())
 }

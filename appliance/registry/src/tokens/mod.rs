@@ -1,64 +1,47 @@
 //! Tokens: made, recognised, renewed, revoked.
 //!
-//! A token is known by its *name*, an HMAC-SHA256 of it under a key that is in guarded memory while the barrier is open;
-//! neither records nor memory hold the token itself.
+//! A token is known by its [`Name`](name::Name), made of an HMAC of it under a key that is in guarded memory while the barrier
+//! is open; neither records nor memory hold the token itself.
 
+mod batch;
 mod cache;
 mod create;
+mod issue;
 mod lifetime;
+mod name;
 mod record;
 mod renew;
 mod revoke;
+mod roles;
 mod rules;
 mod sweep;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use aws_lc_rs::hmac;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use framework::{Caller, Error, Json, Key, Map, Secret, Store, Timestamp, View};
 
-pub(crate) use create::create_root;
-pub use create::{Issued, TokenSpec};
-use record::TokenRecord;
+use batch::{BatchTokens, is_batch};
+pub use create::TokenSpec;
+pub use issue::Issued;
+pub(crate) use issue::create_root;
+use name::Name;
+use record::{Known, TokenRecord};
+pub use roles::TokenRole;
 
-use crate::names;
 use crate::registry::{HmacKey, Registry};
+use crate::{leases, names};
 
-/// What memory holds about tokens: the key that names them, and whom they stand for.
+/// What memory holds about tokens: the keys that name and seal them, and whom they stand for.
 pub(crate) struct Tokens {
     key: HmacKey,
+    batch: BatchTokens,
     cache: cache::Cache,
 }
 
-/// The HMAC of a token.
-#[derive(Clone, Copy, Eq, Hash, PartialEq)]
-pub(crate) struct Name([u8; 32]);
-
-impl Name {
-    pub(crate) fn of(key: &hmac::Key, token: &[u8]) -> Self {
-        let tag = hmac::sign(key, token);
-        let mut name = [0; 32];
-        name.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
-        Self(name)
-    }
-
-    /// As it stands in the names of records, 43 characters, and in [`Caller::token`].
-    fn text(&self) -> String {
-        URL_SAFE_NO_PAD.encode(self.0)
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let mut name = [0; 32];
-        (URL_SAFE_NO_PAD.decode_slice(text, &mut name) == Ok(32)).then_some(Self(name))
-    }
-}
-
 impl Tokens {
-    pub(crate) fn new(key: HmacKey) -> Self {
-        Self { key, cache: cache::Cache::default() }
+    pub(crate) fn new(key: HmacKey, batch_key: &Secret) -> Result<Self, Error> {
+        Ok(Self { key, batch: BatchTokens::new(batch_key)?, cache: cache::Cache::default() })
     }
 
     /// Forgets a token whose record was changed.
@@ -66,6 +49,39 @@ impl Tokens {
         if let Some(name) = Name::parse(name) {
             self.cache.remove(&name);
         }
+    }
+
+    fn name(&self, token: &Secret) -> Name {
+        Name::of(&self.key, token.expose())
+    }
+
+    /// The token of this name, valid or not, as it is committed.
+    fn known(&self, store: &dyn Store<Secret>, name: &Name) -> Result<Option<Arc<Known>>, Error> {
+        if let Some(known) = self.cache.get(name) {
+            return Ok(Some(known));
+        }
+        let changes = self.cache.changes();
+        let key = format!("{}{}", names::TOKENS, name.as_str());
+        let Some(found) = store.get(&Key::new(&key)?)? else { return Ok(None) };
+        let known = Arc::new(names::decode::<TokenRecord>(&key, &found.value)?.known(name.as_str()));
+        self.cache.insert(*name, &known, changes);
+        Ok(Some(known))
+    }
+
+    /// What a batch token says of itself; `None` if this store did not make it, or its parent has ended.
+    fn known_batch(
+        &self,
+        store: &dyn Store<Secret>,
+        token: &Secret,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Known>>, Error> {
+        let Some(record) = self.batch.open(token) else { return Ok(None) };
+        if let Some(parent) = Name::parse(&record.parent)
+            && !self.known(store, &parent)?.is_some_and(|parent| parent.lives(now))
+        {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(record.known(self.name(token).as_str()))))
     }
 }
 
@@ -93,7 +109,7 @@ pub enum TokenRef<'a> {
 
 impl Registry {
     /// Whom a token stands for; `None` if it is unknown, has ended, is used up, or may not be used from `peer`. An HMAC and one
-    /// look-up, unless it is seen for the first time since its record was changed.
+    /// look-up, unless it is seen for the first time since its record was changed. A batch token is opened each time.
     pub fn identify(
         &self,
         store: &dyn Store<Secret>,
@@ -102,23 +118,15 @@ impl Registry {
         now: Timestamp,
     ) -> Result<Option<Identified>, Error> {
         let tokens = &self.open()?.tokens;
-        if token.is_empty() {
-            return Ok(None);
-        }
-        let name = Name::of(&tokens.key, token.expose());
-        let known = match tokens.cache.get(&name) {
-            Some(known) => known,
-            None => {
-                let changes = tokens.cache.changes();
-                let text = name.text();
-                let key = format!("{}{text}", names::TOKENS);
-                let Some(found) = store.get(&Key::new(&key)?)? else { return Ok(None) };
-                let known = Arc::new(names::decode::<TokenRecord>(&key, &found.value)?.known(text));
-                tokens.cache.insert(name, &known, changes);
-                known
-            }
+        let known = if is_batch(token) {
+            tokens.known_batch(store, token, now)?
+        } else if token.is_empty() {
+            None
+        } else {
+            tokens.known(store, &tokens.name(token))?
         };
-        Ok(known.valid(peer, now).then(|| known.identified.clone()))
+        let admitted = known.filter(|known| known.lives(now) && known.admits(peer));
+        Ok(admitted.map(|known| known.identified.clone()))
     }
 
     /// Counts one use of a token whose uses are limited; no effect on others. Two requests that use the same token at once
@@ -131,7 +139,7 @@ impl Registry {
             0 => return Ok(()),
             1 => {
                 record.spent = true;
-                view.put(&record::deadline(now, &caller.token), Secret::transient(b"token".to_vec()))?;
+                view.put(&leases::deadline(now, &caller.token), names::mark())?;
             }
             _ => {}
         }
@@ -142,7 +150,7 @@ impl Registry {
     /// What is known of a token, in the form of `auth/token/lookup`. `id` is the token's text where it was given, otherwise
     /// empty. [`Error::Denied`] for an unknown token, [`Error::Invalid`] for an unknown accessor.
     pub fn lookup(&self, view: &View<'_>, token: TokenRef<'_>, now: Timestamp) -> Result<Map<String, Json>, Error> {
-        let Some((_, record)) = self.find(view, token, now)? else {
+        let Some((name, record)) = self.find(view, token, now)? else {
             return Err(match token {
                 TokenRef::Accessor(accessor) => no_accessor(accessor),
                 TokenRef::Token(_) | TokenRef::Own(..) => Error::Denied,
@@ -152,12 +160,17 @@ impl Registry {
             TokenRef::Token(text) | TokenRef::Own(_, Some(text)) => String::from_utf8_lossy(text.expose()).into_owned(),
             TokenRef::Accessor(_) | TokenRef::Own(_, None) => String::new(),
         };
-        Ok(record.to_json(id, now))
+        Ok(record.to_json(&name, id, now))
     }
 
     /// The accessors of all tokens, in byte order.
     pub fn accessors(&self, view: &View<'_>, page: &framework::Page) -> Result<Vec<String>, Error> {
-        view.list(names::ACCESSORS, page)
+        view.list(names::TOKENS, page)
+    }
+
+    /// The name of the token with this text, whether there is one or not.
+    pub(crate) fn token_name(&self, token: &Secret) -> Result<String, Error> {
+        Ok(self.open()?.tokens.name(token).as_str().to_owned())
     }
 
     /// The name and the record of a token that is valid, as the transaction sees it.
@@ -168,25 +181,40 @@ impl Registry {
         now: Timestamp,
     ) -> Result<Option<(String, TokenRecord)>, Error> {
         let name = match token {
-            TokenRef::Token(text) => Name::of(&self.open()?.tokens.key, text.expose()).text(),
-            TokenRef::Own(caller, _) => caller.token.clone(),
-            TokenRef::Accessor(accessor) => {
-                let key = format!("{}{}", names::ACCESSORS, names::segment(accessor));
-                match view.get(&key).map_err(|_| no_accessor(accessor))? {
-                    Some(name) => String::from_utf8_lossy(name.expose()).into_owned(),
-                    None => return Ok(None),
-                }
+            TokenRef::Token(text) | TokenRef::Own(_, Some(text)) if is_batch(text) => {
+                return self.find_batch(view, text, now);
             }
+            TokenRef::Token(text) => self.token_name(text)?,
+            TokenRef::Own(caller, _) => caller.token.clone(),
+            TokenRef::Accessor(accessor) => match Name::parse(accessor) {
+                Some(name) => name.as_str().to_owned(),
+                None => return Ok(None),
+            },
         };
         // The request that spends a token's last use may still do something with it.
         let own = matches!(token, TokenRef::Own(..));
         let record = read_record(view, &name)?.filter(|record| record.valid(now) || (own && record.spent));
         Ok(record.map(|record| (name, record)))
     }
+
+    fn find_batch(
+        &self,
+        view: &View<'_>,
+        token: &Secret,
+        now: Timestamp,
+    ) -> Result<Option<(String, TokenRecord)>, Error> {
+        let Some(record) = self.open()?.tokens.batch.open(token) else { return Ok(None) };
+        let orphaned =
+            !record.parent.is_empty() && !read_record(view, &record.parent)?.is_some_and(|parent| parent.valid(now));
+        if orphaned || !record.valid(now) {
+            return Ok(None);
+        }
+        Ok(Some((self.token_name(token)?, record)))
+    }
 }
 
 /// The record of a token, valid or not.
-fn read_record(view: &View<'_>, name: &str) -> Result<Option<TokenRecord>, Error> {
+pub(crate) fn read_record(view: &View<'_>, name: &str) -> Result<Option<TokenRecord>, Error> {
     if name.is_empty() {
         return Ok(None);
     }

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use framework::{Error, MountInfo, Timestamp, View};
 
+use super::create::lesser;
 use super::lifetime::{self, Wish};
 use super::{Issued, TokenRef, no_accessor};
 use crate::registry::Registry;
 
 impl Registry {
-    /// Gives a token a new lifetime from now on: `increment`, or what it last had; a periodic token its period. The answer has
-    /// the token's text only where it was given. [`Error::Invalid`], in Vault's words, if the token is unknown or cannot be
-    /// renewed.
+    /// Gives a token a new lifetime from now on: `increment`, or what it last had; a periodic token its period. A token role
+    /// has its present say. The answer has the token's text only where it was given. [`Error::Invalid`], in Vault's words, if
+    /// the token is unknown or cannot be renewed.
     pub fn renew_token(
         &self,
         view: &View<'_>,
@@ -25,15 +26,19 @@ impl Registry {
                 TokenRef::Token(_) | TokenRef::Own(..) => Error::field("token", "token not found"),
             });
         };
+        if record.batch {
+            return Err(Error::invalid("batch tokens cannot be renewed"));
+        }
         if !record.renewable || record.expires.is_none() || record.spent {
             return Err(Error::invalid("lease is not renewable"));
         }
         let mount = self.lifetimes_of(&record.path)?;
+        let (period, explicit_max_ttl) = self.limits_by_role(view, &record.role)?;
         let wish = Wish {
             ttl: increment.filter(|ttl| !ttl.is_zero()).unwrap_or(Duration::from_secs(record.ttl)),
             max_ttl: Duration::from_secs(record.max_ttl),
-            period: Duration::from_secs(record.period),
-            explicit_max_ttl: Duration::from_secs(record.explicit_max_ttl),
+            period: lesser(Duration::from_secs(record.period), period),
+            explicit_max_ttl: lesser(Duration::from_secs(record.explicit_max_ttl), explicit_max_ttl),
         };
         let mut warnings = Vec::new();
         let ttl = lifetime::granted(wish, &mount, record.created(), now, &mut warnings)?;
@@ -45,7 +50,20 @@ impl Registry {
             TokenRef::Token(text) | TokenRef::Own(_, Some(text)) => Some(text.try_clone()?),
             TokenRef::Accessor(_) | TokenRef::Own(_, None) => None,
         };
-        Ok(Issued { auth: record.into_auth(text), warnings })
+        Ok(Issued { auth: record.into_auth(&name, text), warnings })
+    }
+
+    /// Period and longest lifetime that a token role sets now; zero where there is none.
+    fn limits_by_role(&self, view: &View<'_>, role: &str) -> Result<(Duration, Duration), Error> {
+        if role.is_empty() {
+            return Ok((Duration::ZERO, Duration::ZERO));
+        }
+        match self.token_role(view, role)? {
+            Some(role) => Ok((role.period(), role.explicit_max_ttl())),
+            None => Err(Error::invalid(format!(
+                "failed to renew entry: original token role {role:?} could not be found, not renewing"
+            ))),
+        }
     }
 
     /// The lifetimes of the mount that made a token; the token mount's if it is gone.

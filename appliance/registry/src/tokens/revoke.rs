@@ -4,7 +4,6 @@ use std::cell::Cell;
 
 use framework::{Error, Page, Prefix, Secret, Store, Timestamp, View};
 
-use super::record::deadline;
 use super::{TokenRef, read_record};
 use crate::names;
 use crate::registry::Registry;
@@ -19,6 +18,7 @@ impl Registry {
     pub fn revoke_token(&self, view: &View<'_>, token: TokenRef<'_>, now: Timestamp) -> Result<bool, Error> {
         match self.find(view, token, now)? {
             None => Ok(false),
+            Some((_, record)) if record.batch => Err(not_revocable()),
             Some((name, _)) => {
                 tree(view, &name, &Cell::new(AT_ONCE))?;
                 Ok(true)
@@ -31,6 +31,9 @@ impl Registry {
         let Some((name, record)) = self.find(view, token, now)? else {
             return Err(Error::field("token", "token to revoke not found"));
         };
+        if record.batch {
+            return Err(not_revocable());
+        }
         if record.has_children {
             for child in view.list(&format!("{}{name}", names::PARENTS), &Page::default())? {
                 view.delete(&format!("{}{name}/{child}", names::PARENTS))?;
@@ -70,7 +73,7 @@ pub(super) fn tree(view: &View<'_>, root: &str, room: &Cell<usize>) -> Result<()
         let had_children = read_record(view, &name)?.is_some_and(|record| record.has_children);
         remove(view, &name)?;
         if had_children {
-            view.put(&format!("{}{name}", names::REVOCATIONS), Secret::transient(b"token".to_vec()))?;
+            view.put(&format!("{}{name}", names::REVOCATIONS), names::mark())?;
             let free = room.get().saturating_sub(waiting.len());
             if free > 0 {
                 let page = Page { after: None, limit: Some(free) };
@@ -79,6 +82,10 @@ pub(super) fn tree(view: &View<'_>, root: &str, room: &Cell<usize>) -> Result<()
         }
     }
     Ok(())
+}
+
+fn not_revocable() -> Error {
+    Error::invalid("batch tokens cannot be revoked")
 }
 
 /// Revokes a page of the children of a token that is gone; true, and the mark taken away, if there were none.
@@ -100,14 +107,7 @@ fn orphans_of(view: &View<'_>, parent: &str) -> Result<bool, Error> {
 /// Stages the removal of all records of one token, and of its cubbyhole.
 fn remove(view: &View<'_>, name: &str) -> Result<(), Error> {
     let Some(record) = read_record(view, name)? else { return Ok(()) };
-    view.delete(&format!("{}{name}", names::TOKENS))?;
-    view.delete(&format!("{}{}", names::ACCESSORS, record.accessor))?;
-    if !record.parent.is_empty() {
-        view.delete(&format!("{}{}/{name}", names::PARENTS, record.parent))?;
-    }
-    if let Some(end) = record.expires {
-        view.delete(&deadline(Timestamp::from_nanos(end), name))?;
-    }
+    record.delete(view, name)?;
     empty(view, &format!("{}{name}", names::CUBBYHOLE))
 }
 

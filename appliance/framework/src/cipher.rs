@@ -1,52 +1,37 @@
-//! AES-256-GCM-SIV with its key schedule in guarded memory.
+//! AES-256-GCM-SIV (RFC 8452) with its key schedule in guarded memory: a nonce that comes twice is no catastrophe.
 
 use aes_gcm_siv::aead::inout::InOutBuf;
 use aes_gcm_siv::{AeadInOut, Aes256GcmSiv, KeyInit, Nonce, Tag};
-use framework::{Error, Secret};
-use hardening::{Guarded, random_bytes, wipe_deep_stack, wipe_stack};
+use hardening::{Guarded, random_bytes};
 
-/// Bytes of every symmetric key of this crate but the one for names.
-pub(crate) const KEY: usize = 32;
+use crate::{Error, Secret};
+
 const NONCE: usize = 12;
 const TAG: usize = 16;
 
-/// Runs `work`, then overwrites the stack that it used: ciphers and MACs leave round keys and key copies there.
-pub(crate) fn leaving_no_trace<R>(work: impl FnOnce() -> R) -> R {
-    let done = apart(work);
-    wipe_stack();
-    done
-}
-
-/// The same for work on a whole keyring, which goes deeper.
-pub(crate) fn leaving_no_deep_trace<R>(work: impl FnOnce() -> R) -> R {
-    let done = apart(work);
-    wipe_deep_stack();
-    done
-}
-
-// Apart from its caller, so that its frame is gone when it returns.
-#[inline(never)]
-fn apart<R>(work: impl FnOnce() -> R) -> R {
-    work()
-}
-
 /// The bytes, key or associated data are not those of the encryption.
 #[derive(Debug)]
-pub(crate) struct Forged;
+pub struct Forged;
 
-/// One key, ready for use.
-pub(crate) struct Cipher(Guarded<Aes256GcmSiv>);
+/// One key, ready for use. Its work leaves round keys on the stack: call it by [`hardening::leaving_no_trace`].
+pub struct Cipher(Guarded<Aes256GcmSiv>);
 
+// Inlined, so that no frames more stand between a caller and the depth to which it wipes the stack.
 impl Cipher {
-    /// `key` has [`KEY`] bytes.
-    pub(crate) fn new(key: &Secret) -> Result<Self, Error> {
-        let key: &[u8; KEY] =
+    /// Bytes of a key.
+    pub const KEY: usize = 32;
+
+    /// `key` has [`Cipher::KEY`] bytes.
+    #[inline]
+    pub fn new(key: &Secret) -> Result<Self, Error> {
+        let key: &[u8; Self::KEY] =
             key.expose().try_into().map_err(|_| Error::internal(format!("a key has {} bytes, not 32", key.len())))?;
         Ok(Self(Guarded::with(|| Aes256GcmSiv::new(key.into()))?))
     }
 
     /// `header`, a fresh random nonce, ciphertext and tag; `aad` should begin with `header`.
-    pub(crate) fn seal(&self, header: &[u8], aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, Error> {
+    #[inline]
+    pub fn seal(&self, header: &[u8], aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, Error> {
         // All room at once: growing would leave plaintext in the buffer left behind.
         let mut record = Vec::with_capacity(header.len() + NONCE + plain.len() + TAG);
         record.extend_from_slice(header);
@@ -62,7 +47,8 @@ impl Cipher {
     }
 
     /// The plaintext of `record`, which begins with `header` bytes of header; decrypted where it lies.
-    pub(crate) fn open(&self, mut record: Vec<u8>, header: usize, aad: &[u8]) -> Result<Vec<u8>, Forged> {
+    #[inline]
+    pub fn open(&self, mut record: Vec<u8>, header: usize, aad: &[u8]) -> Result<Vec<u8>, Forged> {
         let (nonce, start, end) = layout(&record, header).ok_or(Forged)?;
         let tag = tag(&record, end).ok_or(Forged)?;
         let body = record.get_mut(start..end).ok_or(Forged)?;
@@ -73,12 +59,8 @@ impl Cipher {
     }
 
     /// As [`Cipher::open`], but for key material: the plaintext is never outside guarded memory.
-    pub(crate) fn open_locked(
-        &self,
-        record: &[u8],
-        header: usize,
-        aad: &[u8],
-    ) -> Result<Result<Secret, Forged>, Error> {
+    #[inline]
+    pub fn open_locked(&self, record: &[u8], header: usize, aad: &[u8]) -> Result<Result<Secret, Forged>, Error> {
         let parts = layout(record, header)
             .and_then(|(nonce, start, end)| Some((nonce, record.get(start..end)?, tag(record, end)?)));
         let Some((nonce, body, tag)) = parts else { return Ok(Err(Forged)) };
