@@ -8,6 +8,7 @@ use hardening::{leaving_no_deep_trace, leaving_no_trace};
 
 use crate::keyring::{KEYRING_RECORD, Keyring, Root, TermInfo, Unopened};
 use crate::records::{self, SealRecords};
+use crate::uses::{self, Uses};
 
 /// Encrypts values and path names on their way to `S`.
 ///
@@ -112,9 +113,8 @@ impl<S: Store<Ciphertext>> Barrier<S> {
         if self.is_initialised()? {
             return Err(Error::invalid("the storage is already initialized"));
         }
-        let batch = leaving_no_deep_trace(|| {
-            Keyring::generate(now)?.founding_batch(&Root::new(root_key)?, founding, Version(0))
-        })?;
+        let batch =
+            leaving_no_deep_trace(|| Keyring::generate(now)?.batch(&Root::new(root_key)?, founding, Version(0)))?;
         self.store.apply(batch)
     }
 
@@ -129,6 +129,9 @@ impl<S: Store<Ciphertext>> Barrier<S> {
         })?;
         self.seal_records()
             .verify(|name, data, mac| Ok(leaving_no_trace(|| open.keyring.vouch(name, data))?.ct_eq(mac)))?;
+        if let Some(found) = self.seal_records().get(uses::RECORD)? {
+            open.keyring.resume_count(&found.value)?;
+        }
         *self.write() = Some(open);
         Ok(())
     }
@@ -142,16 +145,17 @@ impl<S: Store<Ciphertext>> Barrier<S> {
     /// [`Error::Conflict`] if the keyring on the disk has changed meanwhile: asking again may succeed.
     pub fn rotate(&self, now: Timestamp) -> Result<u32, Error> {
         let (mut next, version) = self.stored_keyring()?;
-        let (term, record) =
-            leaving_no_deep_trace(|| self.with(|open| Ok((next.rotate(now)?, open.root.seal(&next)?))))?;
-        self.store.apply(records::keyring_batch(record, version)?)?;
+        let (term, batch) = leaving_no_deep_trace(|| {
+            self.with(|open| {
+                let term = next.rotate(now)?;
+                Ok((term, next.batch(&open.root, Founding::default(), version)?))
+            })
+        })?;
+        self.store.apply(batch)?;
         // Values are readable only through the keyring on the disk, so the new term comes into use after that is durable.
         match &mut *self.write() {
             // Of two rotations the later may get here first.
-            Some(open) if open.keyring.newest() < term => {
-                next.take_counts(&open.keyring);
-                open.keyring = next;
-            }
+            Some(open) if open.keyring.newest() < term => open.keyring = next,
             Some(_) => {}
             None => return Err(Error::Sealed),
         }
@@ -164,10 +168,10 @@ impl<S: Store<Ciphertext>> Barrier<S> {
         let (keyring, version) = self.stored_keyring()?;
         let (root, batch) = leaving_no_deep_trace(|| {
             let root = Root::new(root_key)?;
-            let batch = keyring.founding_batch(&root, founding, version)?;
+            let batch = keyring.batch(&root, founding, version)?;
             Ok::<_, Error>((root, batch))
         })?;
-        self.store.apply(batch)?;
+        self.counted(batch)?;
         match &mut *self.write() {
             Some(open) => open.root = root,
             None => return Err(Error::Sealed),
@@ -175,12 +179,10 @@ impl<S: Store<Ciphertext>> Barrier<S> {
         Ok(())
     }
 
-    /// Writes seal records, vouched for by the keyring, in one batch.
-    pub fn put_seal_records(&self, entries: &[(&str, Vec<u8>)]) -> Result<(), Error> {
-        let writes = self.with(|open| {
-            entries.iter().map(|(name, data)| records::write(&open.keyring, name, data)).collect::<Result<_, Error>>()
-        })?;
-        self.store.apply(Batch { reads: Vec::new(), writes })
+    /// Writes what `founding` holds under the keyring as it is, in one batch.
+    pub fn put(&self, founding: Founding<'_>) -> Result<(), Error> {
+        let writes = self.with(|open| open.keyring.founding_writes(founding))?;
+        self.counted(Batch { reads: Vec::new(), writes })
     }
 
     /// The data keys, oldest first; the last one encrypts.
@@ -206,14 +208,25 @@ impl<S: Store<Ciphertext>> Barrier<S> {
         }
         let found = self.store.get(&Key::new(KEYRING_RECORD)?)?.ok_or(Error::Uninitialized)?;
         let read = |open: &Open| {
-            open.root.open(&found.value.0).map_err(|unopened| match unopened {
+            let mut keyring = open.root.open(&found.value.0).map_err(|unopened| match unopened {
                 // Somebody has just changed the root key.
                 Unopened::WrongRootKey => Error::Conflict,
                 Unopened::Failed(error) => error,
-            })
+            })?;
+            keyring.count_with(&open.keyring);
+            Ok(keyring)
         };
         let keyring = leaving_no_deep_trace(|| self.with(read))?;
         Ok((keyring, found.version))
+    }
+
+    /// Carries out a batch that may hold the count of encryptions.
+    fn counted(&self, batch: Batch<Ciphertext>) -> Result<(), Error> {
+        let applied = self.store.apply(batch);
+        if applied.is_err() {
+            let _ = self.with(|open| open.keyring.uses().map(Uses::lost));
+        }
+        applied
     }
 
     fn with<R>(&self, work: impl FnOnce(&Open) -> Result<R, Error>) -> Result<R, Error> {
@@ -252,23 +265,23 @@ impl<S: Store<Ciphertext>> Store<Secret> for Barrier<S> {
             let reads = reads.map(|(key, version)| Ok((open.keyring.names.seal_key(&key)?, version)));
             Ok(Batch { reads: reads.collect::<Result<_, Error>>()?, writes: open.keyring.seal_writes(batch.writes)? })
         })?;
-        self.store.apply(batch)
+        self.counted(batch)
     }
 }
 
 impl Keyring {
-    fn founding_batch(
-        &self,
-        root: &Root,
-        founding: Founding<'_>,
-        version: Version,
-    ) -> Result<Batch<Ciphertext>, Error> {
+    /// The keyring under `root`, and what `founding` holds; it fails if the keyring on the disk is no longer `version`.
+    fn batch(&self, root: &Root, founding: Founding<'_>, version: Version) -> Result<Batch<Ciphertext>, Error> {
         let mut batch = records::keyring_batch(root.seal(self)?, version)?;
-        for (name, data) in &founding.seal_records {
-            batch.writes.push(records::write(self, name, data)?);
-        }
-        batch.writes.extend(self.seal_writes(founding.records)?);
+        batch.writes.extend(self.founding_writes(founding)?);
         Ok(batch)
+    }
+
+    fn founding_writes(&self, founding: Founding<'_>) -> Result<Vec<Write<Ciphertext>>, Error> {
+        let records = founding.seal_records.iter().map(|(name, data)| records::write(self, name, data));
+        let mut writes = records.collect::<Result<Vec<_>, Error>>()?;
+        writes.extend(self.seal_writes(founding.records)?);
+        Ok(writes)
     }
 
     fn seal_writes(&self, writes: Vec<Write<Secret>>) -> Result<Vec<Write<Ciphertext>>, Error> {
@@ -277,6 +290,10 @@ impl Keyring {
             let value = write.value.map(|plain| self.seal_value(&key, plain.expose())).transpose()?.map(Ciphertext);
             Ok(Write { key, value, mount: write.mount, class: write.class, seal_wrap: write.seal_wrap })
         };
-        writes.into_iter().map(seal).collect()
+        let mut sealed = writes.into_iter().map(seal).collect::<Result<Vec<_>, Error>>()?;
+        if let Some(count) = self.count_due()? {
+            sealed.push(records::write(self, uses::RECORD, &count)?);
+        }
+        Ok(sealed)
     }
 }

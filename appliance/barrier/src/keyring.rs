@@ -7,13 +7,14 @@
 //! | names | path names | never: it outlives rotations, or every record would move |
 //! | index | what [`Barrier::derive`](crate::Barrier::derive) hands out | never, likewise |
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
-use framework::{Cipher, Error, Secret, Timestamp};
+use framework::{Cipher, Error, Key, Secret, Timestamp};
 
 use crate::format;
 use crate::mac::mac;
 use crate::names::{NAME_KEY, Names};
+use crate::uses::{self, Uses};
 
 /// Where the keyring lies on the disk: no sealed name is as short as its folder's.
 pub(crate) const KEYRING_RECORD: &str = "_/keyring";
@@ -32,7 +33,8 @@ pub struct TermInfo {
     pub term: u32,
     /// When it was made.
     pub installed: Timestamp,
-    /// Values encrypted with it since the barrier was opened.
+    /// Values encrypted with it: never less than the true number, and after a restart some thousands more. Of terms that
+    /// encrypt no more, those since the barrier was opened.
     pub encryptions: u64,
 }
 
@@ -42,12 +44,12 @@ pub(crate) struct Term {
     installed: Timestamp,
     key: Secret,
     cipher: Cipher,
-    encryptions: AtomicU64,
+    uses: Arc<Uses>,
 }
 
 impl Term {
     fn new(number: u32, installed: Timestamp, key: Secret) -> Result<Self, Error> {
-        Ok(Self { number, installed, cipher: Cipher::new(&key)?, key, encryptions: AtomicU64::new(0) })
+        Ok(Self { number, installed, cipher: Cipher::new(&key)?, key, uses: Arc::default() })
     }
 }
 
@@ -147,25 +149,42 @@ impl Keyring {
         self.terms.last().map_or(0, |term| term.number)
     }
 
-    /// Goes on counting where `before` stopped.
-    pub(crate) fn take_counts(&mut self, before: &Self) {
+    /// Counts together with `other`, another reading of the same keyring.
+    pub(crate) fn count_with(&mut self, other: &Self) {
         for term in &mut self.terms {
-            if let Some(before) = before.terms.iter().find(|before| before.number == term.number) {
-                *term.encryptions.get_mut() = before.encryptions.load(Ordering::Relaxed);
+            if let Some(same) = other.terms.iter().find(|same| same.number == term.number) {
+                term.uses = Arc::clone(&same.uses);
             }
         }
     }
 
-    /// The record at `key` on the disk that holds `plain`.
-    pub(crate) fn seal_value(&self, key: &framework::Key, plain: &[u8]) -> Result<Vec<u8>, Error> {
+    /// The uses of the term that encrypts.
+    pub(crate) fn uses(&self) -> Result<&Uses, Error> {
+        Ok(&self.active()?.uses)
+    }
+
+    /// Goes on counting where the record of a server before this one stopped.
+    pub(crate) fn resume_count(&self, record: &[u8]) -> Result<(), Error> {
         let term = self.active()?;
-        term.encryptions.fetch_add(1, Ordering::Relaxed);
+        term.uses.resume(term.number, record)
+    }
+
+    /// The record of the count, where it is this batch that has to write it.
+    pub(crate) fn count_due(&self) -> Result<Option<Vec<u8>>, Error> {
+        let term = self.active()?;
+        Ok(term.uses.due().map(|number| uses::encode(term.number, number)))
+    }
+
+    /// The record at `key` on the disk that holds `plain`.
+    pub(crate) fn seal_value(&self, key: &Key, plain: &[u8]) -> Result<Vec<u8>, Error> {
+        let term = self.active()?;
+        term.uses.add_one();
         let header = format::value_header(term.number);
         term.cipher.seal(&header, &[&header, key.as_str().as_bytes()].concat(), plain)
     }
 
     /// The value in the record at `key` on the disk.
-    pub(crate) fn open_value(&self, key: &framework::Key, record: Vec<u8>) -> Result<Secret, Error> {
+    pub(crate) fn open_value(&self, key: &Key, record: Vec<u8>) -> Result<Secret, Error> {
         let damaged =
             |why: &str| Error::internal(format!("record failed its integrity check: {why} (at {})", key.as_str()));
         let number = format::value_term(&record).map_err(damaged)?;
@@ -190,7 +209,7 @@ impl Keyring {
         self.terms.iter().map(|term| TermInfo {
             term: term.number,
             installed: term.installed,
-            encryptions: term.encryptions.load(Ordering::Relaxed),
+            encryptions: term.uses.count(),
         })
     }
 
@@ -253,7 +272,7 @@ mod tests {
     fn a_value_is_aes_256_gcm_siv_bound_to_header_and_place() {
         let record = ["010000000701", "000102030405060708090a0b", "13c7e203a76647fbbf6883863a0465948f597c4a9ca966e247"];
         let record: Vec<u8> = record.concat().as_bytes().chunks(2).map(hex).collect();
-        let key = framework::Key::new("ECt_LNki0lboRHjIDwJ8TJZVIGoPoU4").unwrap();
+        let key = Key::new("ECt_LNki0lboRHjIDwJ8TJZVIGoPoU4").unwrap();
         let keyring = Keyring::decode(&plain(&[2, 7])).unwrap();
         assert_eq!(keyring.open_value(&key, record.clone()).unwrap().expose(), b"the value");
         assert_eq!(

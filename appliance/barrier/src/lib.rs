@@ -20,6 +20,7 @@ mod mac;
 mod names;
 mod recent;
 mod records;
+mod uses;
 mod wrap;
 
 pub use barrier::{Barrier, Founding, OpenError};

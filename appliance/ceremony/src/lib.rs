@@ -1,12 +1,25 @@
-//! Floor 3: the ceremonies of a seal: init, unseal, seal. Here the barrier, the seals and the registry meet.
+//! Floor 3: the ceremonies of a seal: init, unseal, seal, rekey, generate-root, rotation. Here the barrier, the seals and
+//! the registry meet. A file for each; `control` has what they share, `gathering` how shares come together.
 //!
 //! **Invariant:** initialisation is one batch: afterwards the store has a keyring, the wrapped root key, the first mounts and
-//! the root token, or nothing at all. **Invariant:** no lock is held while the HSM or the store is waited for.
+//! the root token, or nothing at all. So is every change of shares or keys: old or new ones count, never none.
+//! **Invariant:** no lock is held while the HSM or the store is waited for.
 #![forbid(unsafe_code)]
 
-mod attempt;
 mod blank;
 mod control;
+mod gathering;
+mod generate_root;
+mod init;
+mod names;
+mod quorum;
 mod record;
+mod rekey;
+mod rotate;
+mod store;
+mod turn;
+mod unseal;
+mod verify_rekey;
 
-pub use control::{Ceremony, Protection, Setting, Trouble};
+pub use control::{Ceremony, Protection, Setting};
+pub use unseal::Trouble;

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use barrier::{Barrier, SealWrap};
 use ceremony::{Ceremony, Protection, Setting};
 use framework::{
-    Catalog, Clock, Error, InitAnswer, InitRequest, Rng, Seal, SealControl, SealStatus, Secret, Store, SystemClock,
-    SystemRng,
+    Catalog, Clock, Error, GenerateToken, InitAnswer, InitRequest, KeyRotation, Rekey, Rng, Seal, SealControl,
+    SealStatus, Secret, Store, SystemClock, SystemRng, VerifyRekey,
 };
 use hardening::arena;
 use pipeline::Pipeline;
@@ -97,12 +97,17 @@ pub(crate) fn build(config: &Config, hsm: Option<Arc<HsmSeal>>, root_token: Opti
     })?);
     let control = Arc::new(Control { ceremony: Arc::clone(&ceremony), connections: OnceLock::new() });
     let store: Arc<dyn Store<Secret>> = Arc::clone(&barrier) as Arc<dyn Store<Secret>>;
-    let keyring = Arc::new(Keyring(barrier));
     let catalog = Arc::new_cyclic(|catalog| {
         let core = system::Core {
             registry: Arc::clone(&registry),
             control: Arc::clone(&control) as Arc<dyn SealControl>,
-            keyring,
+            ceremonies: system::Ceremonies {
+                root: Arc::clone(&ceremony) as Arc<dyn GenerateToken>,
+                rekey: Arc::clone(&ceremony) as Arc<dyn Rekey>,
+                verify: Arc::clone(&ceremony) as Arc<dyn VerifyRekey>,
+                keys: Arc::clone(&ceremony) as Arc<dyn KeyRotation>,
+            },
+            unauthenticated: config.unauthenticated,
             store: Arc::clone(&store),
             catalog: catalog.clone(),
             versions: system::Versions { reported: config.reported_version.as_str().into(), product: crate::VERSION },
@@ -119,21 +124,6 @@ pub(crate) fn build(config: &Config, hsm: Option<Arc<HsmSeal>>, root_token: Opti
         rng,
     });
     Ok(Parts { storage, store, registry, ceremony, control, pipeline, clock })
-}
-
-/// The barrier's keyring, as `sys/` sees it.
-struct Keyring(Arc<Barrier<SealWrap<Arc<Storage>>>>);
-
-impl system::Keyring for Keyring {
-    fn status(&self) -> Result<system::KeyStatus, Error> {
-        let terms = self.0.terms()?;
-        let newest = terms.last().ok_or_else(|| Error::internal("the keyring is empty"))?;
-        Ok(system::KeyStatus { term: newest.term, installed: newest.installed, encryptions: newest.encryptions })
-    }
-
-    fn rotate(&self, now: framework::Timestamp) -> Result<(), Error> {
-        self.0.rotate(now).map(drop)
-    }
 }
 
 fn declared(audit: &config::Audit) -> DeclaredDevice {

@@ -6,6 +6,7 @@
 
 pub mod acl;
 pub mod audit;
+mod ceremony;
 mod change;
 mod cidr;
 mod cipher;
@@ -27,6 +28,11 @@ mod token;
 mod transaction;
 
 pub use audit::{Ask, AuditSink};
+pub use ceremony::{
+    GenerateToken, Given, InitAnswer, InitRequest, KeyRotation, KeySet, KeyStatus, NewShares, Progress, Rekey,
+    RekeyRequest, RekeyState, RekeyStep, SealControl, SealStatus, TokenAttempt, TokenRequest, Verification,
+    VerifyRekey,
+};
 pub use change::Change;
 pub use cidr::Cidr;
 pub use cipher::{Cipher, Forged};
@@ -42,7 +48,7 @@ pub use output::{IntoOutput, Lease, Output, Reply};
 pub use path::{Key, Prefix};
 pub use permit::{Permit, Unrecorded, Verdict};
 pub use route::{Access, Caller, Context, Effect, Input, MountInfo, Origin, Pattern, Route};
-pub use seal::{InitAnswer, InitRequest, KeyId, Progress, Seal, SealControl, SealKind, SealStatus, Wrapped};
+pub use seal::{KeyId, Seal, SealKind, Wrapped};
 pub use serde_json::{Map, Value as Json};
 pub use store::{Batch, Ciphertext, Class, MountId, Page, Store, Version, Versioned, Write};
 pub use token::{Auth, TokenKind, TokenRule};

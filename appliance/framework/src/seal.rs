@@ -1,4 +1,4 @@
-//! What protects the root key, and how an operator drives it.
+//! What protects the root key.
 
 use std::fmt;
 
@@ -83,75 +83,6 @@ impl SealKind {
             Self::Pkcs11 => "pkcs11",
         }
     }
-}
-
-/// The state of the seal, for `sys/seal-status` and `sys/health`.
-#[derive(Clone, Debug)]
-pub struct SealStatus {
-    /// The kind of seal that protects the root key.
-    pub kind: SealKind,
-    /// Whether `sys/init` was done.
-    pub initialized: bool,
-    /// Whether the keyring is out of reach.
-    pub sealed: bool,
-    /// Shares needed to unseal; with an HSM, recovery shares needed to authorise.
-    pub threshold: u8,
-    /// Shares that exist.
-    pub shares: u8,
-    /// How far the present attempt to unseal has come.
-    pub progress: Progress,
-    /// Name of this cluster, once unsealed.
-    pub cluster_name: Option<String>,
-    /// Id of this cluster, once unsealed.
-    pub cluster_id: Option<String>,
-    /// Kind of storage, as in the configuration.
-    pub storage: &'static str,
-    /// What is wrong with the seal, if something is.
-    pub trouble: Option<String>,
-}
-
-/// An attempt to gather shares.
-#[derive(Clone, Debug, Default)]
-pub struct Progress {
-    /// Different shares given so far.
-    pub given: u8,
-    /// Names the attempt; empty when none is under way.
-    pub nonce: String,
-}
-
-/// What `sys/init` asks for.
-#[derive(Clone, Debug)]
-pub struct InitRequest {
-    /// How many shares: of the unseal key, or with an HSM of the recovery key. 1 to 255.
-    pub shares: u8,
-    /// How many of them are needed. 1 to `shares`; 1 only if `shares` is 1.
-    pub threshold: u8,
-}
-
-/// What `sys/init` gives out, once.
-pub struct InitAnswer {
-    /// The shares.
-    pub shares: Vec<Secret>,
-    /// Whether they are recovery shares: they authorise, they do not decrypt.
-    pub recovery: bool,
-    /// The first root token.
-    pub root_token: Secret,
-}
-
-/// The ceremonies behind `sys/init`, `sys/unseal` and `sys/seal`.
-pub trait SealControl: Send + Sync {
-    /// The state now. Never blocks on an HSM.
-    fn status(&self) -> SealStatus;
-
-    /// Makes the root key, keyring and root token. [`Error::Invalid`] if that was done before. Leaves the server unsealed
-    /// with an HSM, sealed with shares.
-    fn initialize(&self, request: &InitRequest) -> Result<InitAnswer, Error>;
-
-    /// Takes one share; `None` abandons the attempt. Unseals when enough are there.
-    fn submit(&self, share: Option<Secret>) -> Result<SealStatus, Error>;
-
-    /// Forgets every key. After this no secret is left in the process.
-    fn seal(&self) -> Result<(), Error>;
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod names;
 mod policies;
 mod random;
 mod registry;
+mod rotation;
 mod tokens;
 
 pub use audit::{AuditDevice, AuditSpec, DeclaredDevice};
@@ -23,5 +24,7 @@ pub use mounts::{
     DefaultMount, Migration, Mount, MountClass, MountConfig, MountEntry, MountSpec, Tune, default_mounts,
 };
 pub use policies::StoredPolicy;
+pub use random::base62;
 pub use registry::{Changed, Registry, Settings};
+pub use rotation::RotationPolicy;
 pub use tokens::{Identified, Issued, TokenRef, TokenRole, TokenSpec};

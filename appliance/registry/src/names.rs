@@ -7,6 +7,7 @@
 //! core/revocations/<token>             a token is gone, tokens made with it are being removed
 //! core/audit/<path>                    one audit device that was enabled by the API
 //! core/audit-salts/<path>              the salt of a device declared in the configuration
+//! core/rotation                        when the data key is made anew by itself
 //! sys/policy/<name>                    one policy
 //! sys/token/id/<token>                 one token; <token> is its name and accessor, made of an HMAC of it
 //! sys/token/parent/<token>/<child>     made with which token
@@ -26,6 +27,7 @@ pub(crate) const REMOVALS: &str = "core/removals/";
 pub(crate) const REVOCATIONS: &str = "core/revocations/";
 pub(crate) const AUDIT: &str = "core/audit/";
 pub(crate) const AUDIT_SALTS: &str = "core/audit-salts/";
+pub(crate) const ROTATION: &str = "core/rotation";
 pub(crate) const POLICIES: &str = "sys/policy/";
 pub(crate) const TOKENS: &str = "sys/token/id/";
 pub(crate) const PARENTS: &str = "sys/token/parent/";

@@ -5,7 +5,7 @@ use framework::{Rng, Secret};
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// `prefix` and `len` characters of base 62, each as likely as any other (5.95 bits a character).
-pub(crate) fn base62(rng: &dyn Rng, prefix: &[u8], len: usize) -> Vec<u8> {
+pub fn base62(rng: &dyn Rng, prefix: &[u8], len: usize) -> Vec<u8> {
     let mut text = Vec::with_capacity(prefix.len() + len);
     text.extend_from_slice(prefix);
     let mut pool = vec![0u8; 64];

@@ -5,28 +5,33 @@
 mod audit;
 mod capabilities;
 mod cubbyhole;
+mod generate_root;
 mod internal;
 mod keys;
 mod mounts;
 mod openapi;
 mod policies;
+mod rekey;
 mod seal;
+mod shares;
 mod token;
 mod token_roles;
 
 use std::sync::{Arc, Weak};
 
-use framework::{Catalog, Engine, Error, SealControl, Secret, Store, Timestamp};
+use framework::{Catalog, Engine, GenerateToken, KeyRotation, Rekey, SealControl, Secret, Store, VerifyRekey};
 use registry::Registry;
 
 /// What the handlers work with.
 pub struct Core {
     /// Mounts, policies, tokens, audit devices.
     pub registry: Arc<Registry>,
-    /// The ceremonies.
+    /// Init, unseal, seal.
     pub control: Arc<dyn SealControl>,
-    /// The data keys.
-    pub keyring: Arc<dyn Keyring>,
+    /// What a quorum can have done.
+    pub ceremonies: Ceremonies,
+    /// Which of it needs no token.
+    pub unauthenticated: Unauthenticated,
     /// The barrier, for what compiled policies are made of.
     pub store: Arc<dyn Store<Secret>>,
     /// All engines; these among them, which is why it is weak.
@@ -47,23 +52,26 @@ pub struct Versions {
 /// What [`Versions::reported`] is unless the configuration says otherwise.
 pub const REPORTED_VERSION: &str = "1.15.0";
 
-/// The data key in use.
-#[derive(Clone, Copy, Debug)]
-pub struct KeyStatus {
-    /// Its number.
-    pub term: u32,
-    /// When it was made.
-    pub installed: Timestamp,
-    /// Values encrypted with it, estimated.
-    pub encryptions: u64,
+/// What a quorum of share holders can have done, and the keys of the barrier.
+#[derive(Clone)]
+pub struct Ceremonies {
+    /// A root token.
+    pub root: Arc<dyn GenerateToken>,
+    /// New shares.
+    pub rekey: Arc<dyn Rekey>,
+    /// Showing that new shares arrived.
+    pub verify: Arc<dyn VerifyRekey>,
+    /// New keys of the barrier.
+    pub keys: Arc<dyn KeyRotation>,
 }
 
-/// The keyring, as `sys/key-status` and `sys/rotate` see it.
-pub trait Keyring: Send + Sync {
-    /// The key in use. [`Error::Sealed`] while sealed.
-    fn status(&self) -> Result<KeyStatus, Error>;
-    /// Makes a new key for new values.
-    fn rotate(&self, now: Timestamp) -> Result<(), Error>;
+/// Which ceremonies can be started and given up by anybody who reaches the server, as older versions of Vault have it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unauthenticated {
+    /// `sys/generate-root`.
+    pub generate_root: bool,
+    /// `sys/rekey` and `sys/rekey-recovery-key`.
+    pub rekey: bool,
 }
 
 /// The engines of kind `system`, `token` and `cubbyhole`.
@@ -75,6 +83,8 @@ pub fn engines(core: &Core) -> Vec<Engine> {
         audit::routes(core),
         capabilities::routes(core),
         keys::routes(core),
+        generate_root::routes(core),
+        rekey::routes(core),
         internal::routes(core),
         openapi::routes(core),
     ];
@@ -83,7 +93,7 @@ pub fn engines(core: &Core) -> Vec<Engine> {
         about: "The system backend is built-in and cannot be remounted or unmounted. It contains the paths that are used to \
                 configure the server itself as well as perform core operations.",
         routes: routes.into_iter().flatten().collect(),
-        seal_wrapped: &["core/token-key", "core/recovery-key"],
+        seal_wrapped: &["core/token-key", "core/recovery-key", "core/unseal-key"],
         ..Engine::default()
     };
     vec![system, token::engine(core), cubbyhole::engine()]

@@ -2,14 +2,10 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use framework::Operation::{Read, Update};
-use framework::{
-    Context, Error, InitRequest, Json, Map, Output, Reply, Route, SealControl, SealStatus, Secret, fields,
-};
+use framework::{Context, Error, InitRequest, Json, Map, Output, Reply, Route, SealControl, SealStatus, fields};
 
-use crate::{Core, Nothing, Versions};
+use crate::{Core, Nothing, Versions, shares};
 
 pub(crate) fn routes(core: &Core) -> Vec<Route> {
     let versions = || core.versions.clone();
@@ -234,9 +230,7 @@ fn init(control: &dyn SealControl, wanted: Init) -> Result<InitAnswer, Error> {
         ));
     }
     let answer = control.initialize(&request)?;
-    let hex =
-        answer.shares.iter().map(|share| share.expose().iter().map(|byte| format!("{byte:02x}")).collect()).collect();
-    let base64 = answer.shares.iter().map(|share| STANDARD.encode(share.expose())).collect();
+    let (hex, base64) = shares::both(&answer.shares);
     let root_token = String::from_utf8_lossy(answer.root_token.expose()).into_owned();
     let (keys, recovery) = if answer.recovery { (None, Some((hex, base64))) } else { (Some((hex, base64)), None) };
     let (recovery_keys, recovery_keys_base64) = recovery.unzip();
@@ -258,21 +252,9 @@ fn unseal(control: &dyn SealControl, given: Unseal) -> Result<SealStatus, Error>
     }
     match given.key {
         _ if given.reset => control.submit(None),
-        Some(key) if !key.is_empty() => control.submit(Some(share(&key)?)),
+        Some(key) if !key.is_empty() => control.submit(Some(shares::parse(&key)?)),
         _ => Err(Error::field("key", "'key' must be specified in request body as JSON, or 'reset' set to true")),
     }
-}
-
-/// A share as operators type it: hexadecimal first, since every hexadecimal text is base64 as well.
-fn share(text: &str) -> Result<Secret, Error> {
-    let text = text.trim();
-    let hex = |pair: &[u8]| match pair {
-        [high, low] => Some(u8::try_from(char::from(*high).to_digit(16)? * 16 + char::from(*low).to_digit(16)?).ok()?),
-        _ => None,
-    };
-    let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(hex).collect();
-    let bytes = bytes.or_else(|| STANDARD.decode(text).ok());
-    bytes.map(Secret::from).ok_or_else(|| Error::field("key", "'key' must be a valid hex or base64 string"))
 }
 
 fn seal_status(status: SealStatus, versions: &Versions) -> Map<String, Json> {

@@ -2,6 +2,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod audit;
+mod ceremonies;
 mod documents;
 mod kv1;
 mod kv2;
@@ -41,6 +42,8 @@ fn main_job(seal: Seal, storage: &'static str) {
     audit::devices(&server);
     documents::openapi(&server);
     documents::help_and_the_ui(&server);
+    ceremonies::a_root_token(&server);
+    ceremonies::new_shares_and_keys(&mut server);
 
     if storage != "memory" {
         life::restart(&mut server);

@@ -127,6 +127,11 @@ pub fn put(name: &str, value: &[u8]) -> Write<Secret> {
     }
 }
 
+/// One record that is readable while sealed.
+pub fn seal_record<'n>(name: &'n str, data: &[u8]) -> Founding<'n> {
+    Founding { seal_records: vec![(name, data.to_vec())], records: Vec::new() }
+}
+
 pub fn apply(store: &impl Store<Secret>, writes: Vec<Write<Secret>>) -> Result<(), Error> {
     store.apply(Batch { reads: vec![], writes })
 }

@@ -3,6 +3,7 @@
 mod pin;
 mod read;
 mod stanzas;
+mod unauthenticated;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,6 +19,8 @@ pub(crate) struct Config {
     pub(crate) listeners: Vec<server::Listener>,
     pub(crate) seal: Seal,
     pub(crate) audits: Vec<Audit>,
+    /// Ceremonies that need no token.
+    pub(crate) unauthenticated: system::Unauthenticated,
     /// The version that clients see.
     pub(crate) reported_version: String,
     pub(crate) cluster_name: String,

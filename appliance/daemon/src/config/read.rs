@@ -7,6 +7,7 @@ use framework::hcl::{self, ParseError, Reader};
 use hardening::lockdown::Mode;
 
 use super::stanzas;
+use super::unauthenticated::Unauthenticated;
 use super::{Config, ConfigError, Seal};
 
 /// Vault's defaults.
@@ -60,6 +61,7 @@ pub(super) struct Parts {
     pub(super) listeners: Vec<server::Listener>,
     pub(super) seal: Option<Seal>,
     pub(super) audits: Vec<super::Audit>,
+    pub(super) unauthenticated: Unauthenticated,
     hardening: Option<Mode>,
     audit_folders: Vec<PathBuf>,
     reported_version: Option<String>,
@@ -90,6 +92,7 @@ fn read_file(file: &Path, parts: &mut Parts) -> Result<(), ConfigError> {
 }
 
 fn settings(reader: &mut Reader<'_>, parts: &mut Parts) -> Result<(), ParseError> {
+    parts.unauthenticated.read(reader)?;
     if let Some(version) = reader.string("reported_version")? {
         let numbers: Vec<&str> = version.split('.').collect();
         if numbers.len() != 3 || numbers.iter().any(|number| number.parse::<u16>().is_err()) {
@@ -195,6 +198,7 @@ impl Parts {
             listeners: self.listeners,
             seal: self.seal.unwrap_or(Seal::Shamir),
             audits: self.audits,
+            unauthenticated: self.unauthenticated.finish(),
             reported_version: self.reported_version.unwrap_or_else(|| system::REPORTED_VERSION.to_owned()),
             cluster_name: self.cluster_name.unwrap_or_default(),
             log_level: self.log_level.unwrap_or(tracing::Level::INFO),

@@ -23,7 +23,8 @@ pub(super) fn read(reader: &mut Reader<'_>, parts: &mut Parts) -> Result<(), Par
         }
     }
     for block in reader.blocks("listener", 1)? {
-        parts.listeners.push(listener(&block, &mut parts.warnings)?);
+        let listener = listener(&block, parts)?;
+        parts.listeners.push(listener);
     }
     if let Some(block) = one(reader, "seal", 1)? {
         let seal = seal(&block, &mut parts.warnings)?;
@@ -65,7 +66,7 @@ fn storage(block: &Block<'_>) -> Result<Storage, ParseError> {
 const LISTENER_MEANINGLESS: &[&str] =
     &["cluster_address", "http_idle_timeout", "http_read_timeout", "http_read_header_timeout", "http_write_timeout"];
 
-fn listener(block: &Block<'_>, warnings: &mut Vec<String>) -> Result<Listener, ParseError> {
+fn listener(block: &Block<'_>, parts: &mut Parts) -> Result<Listener, ParseError> {
     if block.label() != "tcp" {
         return Err(ParseError {
             at: block.at,
@@ -110,8 +111,9 @@ fn listener(block: &Block<'_>, warnings: &mut Vec<String>) -> Result<Listener, P
         (false, Some(certificate), Some(key)) => Ok(Some((certificate, key))),
         (false, ..) => Err(reader.error("tls_cert_file", "tls_cert_file and tls_key_file are both needed")),
     };
+    parts.unauthenticated.read_listener(&mut reader)?;
     for (key, at) in reader.ignore(LISTENER_MEANINGLESS) {
-        warnings.push(format!("line {}: `{key}` of the listener has no effect on this server", at.line));
+        parts.warnings.push(format!("line {}: `{key}` of the listener has no effect on this server", at.line));
     }
     // Told before what is missing: a misspelt key is the likely reason.
     reader.finish()?;

@@ -29,6 +29,8 @@ const WAITING: usize = 4096;
 const NETWORK_THREADS: usize = 2;
 /// The HSM process is looked after this often: one that does not answer is killed, and started again by the monitor.
 const HSM_WATCH: Duration = Duration::from_millis(500);
+/// Whether the data key is due for rotation is looked at this often.
+const ROTATION: Duration = Duration::from_secs(10);
 /// Expired tokens are removed this often, at most this many at a time.
 const SWEEP: (Duration, usize) = (Duration::from_secs(1), 500);
 
@@ -93,6 +95,7 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
         dev::prepare(dev, &parts, server.addresses()).map_err(|error| Fatal::Part(error.to_string()))?;
     }
     sweep(&parts)?;
+    rotate(&parts)?;
     let handle = server.handle();
     let served = runtime.block_on(async {
         let stop = stop_signal(handle, Arc::clone(&parts.registry))?;
@@ -198,6 +201,20 @@ fn sweep(parts: &Parts) -> Result<(), Fatal> {
                 && !matches!(error, framework::Error::Sealed)
             {
                 tracing::error!("removing what has expired: {error:?}");
+            }
+        }
+    })
+}
+
+/// Makes a new data key when the policy of `sys/rotate/config` says so.
+fn rotate(parts: &Parts) -> Result<(), Fatal> {
+    let ceremony = Arc::clone(&parts.ceremony);
+    spawn("rotation", move || {
+        loop {
+            thread::sleep(ROTATION);
+            match ceremony.rotate_when_due() {
+                Ok(_) | Err(framework::Error::Sealed) => {}
+                Err(error) => tracing::error!("rotating the data key: {error:?}"),
             }
         }
     })

@@ -1,0 +1,12 @@
+//! Where the ceremonies' records stand behind the barrier. `sys/raw` refuses all of them.
+
+/// The key under which the registry knows tokens: made once.
+pub(crate) const TOKEN_KEY: &str = "core/token-key";
+/// What a recovery key is checked against.
+pub(crate) const RECOVERY_KEY: &str = "core/recovery-key";
+/// The key that operators hold in shares, so that the root key can be made anew without them. It opens no more than what
+/// is open while this can be read.
+pub(crate) const UNSEAL_KEY: &str = "core/unseal-key";
+
+/// What the seal wraps whatever the mounts ask for.
+pub(crate) const CRITICAL: &[&str] = &[TOKEN_KEY, RECOVERY_KEY, UNSEAL_KEY];

@@ -1,0 +1,42 @@
+//! Whether the shares that were gathered are the right ones.
+
+use framework::{Ciphertext, Error, Seal, SealKind, Secret, Store};
+use seals::{ShamirSeal, shamir};
+
+use crate::control::Ceremony;
+use crate::names::RECOVERY_KEY;
+use crate::record::{ROOT_KEY, SealRecord};
+
+/// The shares do not make the key.
+pub(crate) fn wrong_shares(until: &str) -> Error {
+    Error::field(
+        "key",
+        format!(
+            "these shares are not a quorum of this server's, or one of them is mistyped: {until} starts again with the first share"
+        ),
+    )
+}
+
+impl<D: Store<Ciphertext>> Ceremony<D> {
+    /// The key of which these are shares, if it is this server's: the unseal key, or beside an HSM the recovery key.
+    /// `None` if it is another, or none at all.
+    pub(crate) fn authorise(&self, record: &SealRecord, shares: &[Secret]) -> Result<Option<Secret>, Error> {
+        let Some(key) = unless_invalid(shamir::combine(shares, record.threshold))? else { return Ok(None) };
+        let genuine = if record.is(SealKind::Shamir) {
+            unless_invalid(ShamirSeal::from_key(&key)?.unwrap(&record.wrapped()?, ROOT_KEY))?.is_some()
+        } else {
+            let known = self.read_key(RECOVERY_KEY)?;
+            known.ok_or_else(|| Error::internal("the record of the recovery key is missing"))?.ct_eq(key.expose())
+        };
+        Ok(genuine.then_some(key))
+    }
+}
+
+/// `None` for what the holders of the shares have to mend; a fault of the server's own stays one.
+pub(crate) fn unless_invalid<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Invalid { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,95 @@
+//! New keys without a quorum: the data key, by command or by itself, and the root key.
+
+use std::time::Duration;
+
+use barrier::Founding;
+use framework::{
+    Ciphertext, Error, KeyRotation, KeyStatus, MountId, Prefix, Seal, Secret, Store, Timestamp, Transaction,
+};
+use registry::RotationPolicy;
+use seals::ShamirSeal;
+
+use crate::control::{Ceremony, Protection};
+use crate::init::wrap_for_good;
+use crate::names::UNSEAL_KEY;
+use crate::record::{self, ROOT_KEY, SealRecord};
+use crate::store::writes;
+
+/// How often a change of the keyring is tried while others change it too.
+const ATTEMPTS: usize = 8;
+
+impl<D: Store<Ciphertext>> KeyRotation for Ceremony<D> {
+    fn data_key(&self) -> Result<KeyStatus, Error> {
+        let terms = self.barrier.terms()?;
+        let newest = terms.last().ok_or_else(|| Error::internal("the keyring is empty"))?;
+        Ok(KeyStatus { term: newest.term, installed: newest.installed, encryptions: newest.encryptions })
+    }
+
+    fn rotate_data_key(&self, now: Timestamp) -> Result<(), Error> {
+        let term = again_on_conflict(|| self.barrier.rotate(now))?;
+        tracing::info!(term, "a new data key encrypts from now on");
+        Ok(())
+    }
+
+    fn rotate_root_key(&self) -> Result<(), Error> {
+        let _turn = self.turn()?;
+        let record = self.open_record()?;
+        let key = match self.protection {
+            Protection::Hsm(_) => None,
+            Protection::Shamir => self.read_key(UNSEAL_KEY)?,
+        };
+        self.renew_root_key(&record, key.as_ref())?;
+        tracing::info!("the keyring lies under a new root key");
+        Ok(())
+    }
+}
+
+impl<D: Store<Ciphertext>> Ceremony<D> {
+    /// Makes a new data key if the policy says that the present one is too old or was used too often; whether it did.
+    pub fn rotate_when_due(&self) -> Result<bool, Error> {
+        let policy = {
+            let transaction = Transaction::new(&*self.barrier);
+            RotationPolicy::read(&transaction.view(Prefix::root(), MountId::default(), &[]))?
+        };
+        let (key, now) = (self.data_key()?, self.clock.now());
+        let interval = Duration::from_secs(policy.interval);
+        let old = policy.interval > 0 && now.since(key.installed) >= interval;
+        let due = policy.enabled && (old || key.encryptions >= policy.max_operations);
+        if due {
+            self.rotate_data_key(now)?;
+        }
+        Ok(due)
+    }
+
+    /// Puts the keyring under a new root key and stores `record` with that key wrapped: by the HSM, or by `key`, which
+    /// operators hold in shares. One batch.
+    pub(crate) fn renew_root_key(&self, record: &SealRecord, key: Option<&Secret>) -> Result<(), Error> {
+        let root = Secret::random(32)?;
+        let root_key = match (&self.protection, key) {
+            (Protection::Hsm(seal), _) => wrap_for_good(seal, &root)?,
+            (Protection::Shamir, Some(key)) => ShamirSeal::from_key(key)?.wrap(&root, ROOT_KEY)?.encode(),
+            (Protection::Shamir, None) => return Err(Error::internal("the record of the unseal key is missing")),
+        };
+        let next = SealRecord { root_key, ..record.clone() };
+        again_on_conflict(|| {
+            let records = match key {
+                Some(key) => writes(|view| view.put(UNSEAL_KEY, key.try_clone()?))?,
+                None => Vec::new(),
+            };
+            self.barrier
+                .change_root_key(&root, Founding { seal_records: vec![(record::NAME, next.encode()?)], records })
+        })?;
+        self.set_record(next);
+        Ok(())
+    }
+}
+
+fn again_on_conflict<T>(change: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+    for _ in 1..ATTEMPTS {
+        match change() {
+            Err(Error::Conflict) => {}
+            done => return done,
+        }
+    }
+    change()
+}
