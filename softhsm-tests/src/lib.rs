@@ -11,12 +11,14 @@
 )]
 
 mod client;
+mod faults;
 mod server;
 mod token;
 
 pub use client::{Client, Response};
+pub use faults::{Fault, Faults, Order};
 pub use server::{Seal, Server, Setup, binary, free_address, running, signal};
-pub use token::{MODULE, PIN, SoftHsm};
+pub use token::{CLOUDHSM_PIN, MODULE, PIN, SoftHsm, shim};
 
 /// Whether the long loops run in full.
 pub fn long() -> bool {

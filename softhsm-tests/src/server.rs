@@ -25,6 +25,15 @@ pub fn binary() -> PathBuf {
 pub enum Seal {
     Shamir,
     SoftHsm,
+    /// SoftHSM behind a module that plays AWS CloudHSM.
+    CloudHsm,
+}
+
+impl Seal {
+    /// Whether an HSM unseals.
+    pub fn is_hsm(self) -> bool {
+        self != Self::Shamir
+    }
 }
 
 /// What to start.
@@ -34,13 +43,15 @@ pub struct Setup {
     pub storage: &'static str,
     /// Further lines of configuration.
     pub extra: String,
+    /// Further settings of the module that plays CloudHSM.
+    pub shim: String,
     /// With a declared file audit device.
     pub audit: bool,
 }
 
 impl Setup {
     pub fn new(seal: Seal, storage: &'static str) -> Self {
-        Self { seal, storage, extra: String::new(), audit: true }
+        Self { seal, storage, extra: String::new(), shim: String::new(), audit: true }
     }
 }
 
@@ -61,7 +72,11 @@ impl Server {
     /// Writes the configuration and makes the seal key, but starts nothing.
     pub fn prepare(setup: Setup) -> Self {
         let folder = tempfile::Builder::new().prefix("holdfast-test-").tempdir().unwrap();
-        let softhsm = (setup.seal == Seal::SoftHsm).then(|| SoftHsm::new(folder.path()));
+        let softhsm = match setup.seal {
+            Seal::Shamir => None,
+            Seal::SoftHsm => Some(SoftHsm::new(folder.path())),
+            Seal::CloudHsm => Some(SoftHsm::cloudhsm(folder.path(), &setup.shim)),
+        };
         let socket = free_address();
         let server = Self {
             folder,
@@ -133,10 +148,13 @@ impl Server {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command.args(arguments).env("HOME", self.folder.path()).env("VAULT_ADDR", self.address()).stdin(Stdio::null());
-        if let Some(softhsm) = &self.softhsm {
-            command.env("SOFTHSM2_CONF", softhsm.conf());
-        }
+        command.envs(self.softhsm.iter().flat_map(SoftHsm::environment));
         command
+    }
+
+    /// The token; panics if shares unseal.
+    pub fn hsm(&self) -> &SoftHsm {
+        self.softhsm.as_ref().expect("this server has no HSM")
     }
 
     pub fn address(&self) -> String {
@@ -269,6 +287,9 @@ impl Drop for Server {
         }
         if std::thread::panicking() {
             eprintln!("--- server log\n{}", self.server_log());
+        } else {
+            let violations = self.softhsm.as_ref().map(SoftHsm::violations).unwrap_or_default();
+            assert!(violations.is_empty(), "the server misused its HSM:\n{violations}");
         }
     }
 }

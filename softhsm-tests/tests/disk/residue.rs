@@ -93,7 +93,7 @@ fn the_search_finds_what_is_there() {
 fn nothing_readable_after_a_thousand_secrets(seal: Seal, storage: &'static str) {
     let mut server = Server::start(Setup::new(seal, storage));
     let root = server.client();
-    server.mount("Qmountname", seal == Seal::SoftHsm);
+    server.mount("Qmountname", seal.is_hsm());
     root.post(
         "sys/policies/acl/qpolicyname",
         json!({"policy": r#"path "Qmountname/Qruleinpolicy" { capabilities = ["read"] }"#}),

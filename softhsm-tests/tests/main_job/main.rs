@@ -22,7 +22,7 @@ fn main_job(seal: Seal, storage: &'static str) {
     server.initialise();
     life::unsealed(&server);
 
-    server.mount("secret", seal == Seal::SoftHsm);
+    server.mount("secret", seal.is_hsm());
     kv2::versions(&server);
     kv2::check_and_set(&server);
     kv2::patch_and_subkeys(&server);
@@ -70,4 +70,10 @@ fn by_an_hsm_on_sled() {
 #[test]
 fn by_an_hsm_on_redb() {
     main_job(Seal::SoftHsm, "redb");
+}
+
+/// What passes on SoftHSM must pass on CloudHSM, which refuses more.
+#[test]
+fn by_a_cloudhsm_on_redb() {
+    main_job(Seal::CloudHsm, "redb");
 }
