@@ -53,7 +53,7 @@ pub fn new_shares_and_keys(server: &mut Server) {
     let client = server.client();
     let (base, other) = match server.setup.seal {
         Seal::Shamir => ("sys/rekey", "sys/rekey-recovery-key"),
-        Seal::SoftHsm => ("sys/rekey-recovery-key", "sys/rotate/recovery/none"),
+        Seal::SoftHsm | Seal::CloudHsm => ("sys/rekey-recovery-key", "sys/rotate/recovery/none"),
     };
     assert!((400..500).contains(&client.get(&format!("{other}/init")).status));
     let wanted = json!({"secret_shares": 3, "secret_threshold": 2, "require_verification": true});
