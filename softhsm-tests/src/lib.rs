@@ -13,12 +13,16 @@
 mod client;
 mod faults;
 mod server;
+mod tls;
 mod token;
+mod trace;
 
 pub use client::{Client, Response};
 pub use faults::{Fault, Faults, Order};
 pub use server::{Seal, Server, Setup, binary, free_address, running, signal};
+pub use tls::certify;
 pub use token::{CLOUDHSM_PIN, MODULE, PIN, SoftHsm, shim};
+pub use trace::{Call, Trace};
 
 /// Whether the long loops run in full.
 pub fn long() -> bool {

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use crate::client::Client;
 use crate::eventually;
 use crate::token::SoftHsm;
+use crate::trace::Trace;
 
 /// The binary under test: `HOLDFAST_BIN`.
 pub fn binary() -> PathBuf {
@@ -47,11 +48,13 @@ pub struct Setup {
     pub shim: String,
     /// With a declared file audit device.
     pub audit: bool,
+    /// The system calls of its processes are recorded.
+    pub traced: bool,
 }
 
 impl Setup {
     pub fn new(seal: Seal, storage: &'static str) -> Self {
-        Self { seal, storage, extra: String::new(), shim: String::new(), audit: true }
+        Self { seal, storage, extra: String::new(), shim: String::new(), audit: true, traced: false }
     }
 }
 
@@ -146,7 +149,10 @@ impl Server {
 
     /// The binary with this server's environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        self.with_environment(Command::new(binary()), arguments)
+    }
+
+    fn with_environment(&self, mut command: Command, arguments: &[&str]) -> Command {
         command.args(arguments).env("HOME", self.folder.path()).env("VAULT_ADDR", self.address()).stdin(Stdio::null());
         command.envs(self.softhsm.iter().flat_map(SoftHsm::environment));
         command
@@ -155,6 +161,11 @@ impl Server {
     /// The token; panics if shares unseal.
     pub fn hsm(&self) -> &SoftHsm {
         self.softhsm.as_ref().expect("this server has no HSM")
+    }
+
+    /// What its processes called, if that is recorded.
+    pub fn trace(&self) -> Trace {
+        Trace::new(&self.folder.path().join("trace"))
     }
 
     pub fn address(&self) -> String {
@@ -178,8 +189,10 @@ impl Server {
             std::fs::File::options().create(true).append(true).open(self.folder.path().join("server.log")).unwrap();
         let flag = self.config_flag();
         let environment = self.environment.iter().map(|(name, value)| (name, value));
+        let program = binary();
+        let program = if self.setup.traced { self.trace().command(program.as_os_str()) } else { Command::new(program) };
         let child = self
-            .command(&["server", &flag])
+            .with_environment(program, &["server", &flag])
             .envs(environment)
             .stdout(log.try_clone().unwrap())
             .stderr(log)

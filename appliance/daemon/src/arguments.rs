@@ -11,6 +11,7 @@ pub(crate) enum Invocation {
     /// `role hsm …`: started by the monitor only.
     HsmRole(ServerOptions),
     Hsm(HsmCommand),
+    Compliance(ComplianceCommand),
     Version,
     Help,
     Client,
@@ -39,6 +40,14 @@ pub(crate) struct HsmCommand {
     pub(crate) dry_run: bool,
 }
 
+/// `holdfast compliance syscalls`.
+#[derive(Debug, Default)]
+pub(crate) struct ComplianceCommand {
+    /// One role only.
+    pub(crate) role: Option<String>,
+    pub(crate) json: bool,
+}
+
 pub(crate) enum HsmVerb {
     Init,
     Status,
@@ -51,6 +60,7 @@ pub(crate) fn help() -> String {
         "Usage: holdfast <command> [args]\n\nServer commands:\n\
          \x20   server     Start a server: -config=FILE (several allowed), or -dev [-dev-root-token-id=T] [-dev-listen-address=A]\n\
          \x20   hsm        The HSM without a server: init [-dry-run], status, keys; all with -config=FILE [-format=json]\n\
+         \x20   compliance What an auditor asks: syscalls [-role=monitor|server|hsm] [-format=json], the seccomp rules with their reasons\n\
          \x20   version    Print the version\n\nClient commands:\n{}",
         cli::usage()
     )
@@ -62,11 +72,12 @@ impl Invocation {
         match given.as_slice() {
             [] | ["-h" | "-help" | "--help" | "help"] => Ok(Self::Help),
             ["version" | "-version" | "--version" | "-v"] => Ok(Self::Version),
-            ["server", "-h" | "-help" | "--help"] | ["hsm", "-h" | "-help" | "--help"] => Ok(Self::Help),
+            ["server" | "hsm" | "compliance", "-h" | "-help" | "--help"] => Ok(Self::Help),
             ["server", rest @ ..] => ServerOptions::read(rest).map(Self::Server),
             ["role", "server", rest @ ..] => ServerOptions::read(rest).map(Self::ServerRole),
             ["role", "hsm", rest @ ..] => ServerOptions::read(rest).map(Self::HsmRole),
             ["hsm", rest @ ..] => HsmCommand::read(rest).map(Self::Hsm),
+            ["compliance", rest @ ..] => ComplianceCommand::read(rest).map(Self::Compliance),
             _ => Ok(Self::Client),
         }
     }
@@ -177,6 +188,26 @@ impl HsmCommand {
     }
 }
 
+impl ComplianceCommand {
+    fn read(arguments: &[&str]) -> Result<Self, String> {
+        let ["syscalls", rest @ ..] = arguments else {
+            return Err("compliance: write compliance syscalls [-role=monitor|server|hsm] [-format=json]".to_owned());
+        };
+        let mut command = Self::default();
+        flags(rest, "compliance", &[], |name, value| {
+            match (name, value) {
+                ("role", role) => command.role = Some(role.to_owned()),
+                ("format", "json") => command.json = true,
+                ("format", "table") => command.json = false,
+                ("format", other) => return Err(format!("compliance: -format={other}: take json or table")),
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        Ok(command)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,6 +233,8 @@ mod tests {
             "server -dev -dev-listen-address=0.0.0.0:1",
             "hsm",
             "hsm status -dry-run",
+            "compliance",
+            "compliance syscalls -format=xml",
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }

@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Ok(Invocation::ServerRole(options)) => roles::server::run(&options).map_err(|error| error.to_string()),
         Ok(Invocation::HsmRole(options)) => roles::hsm::run(&options).map_err(|error| error.to_string()),
         Ok(Invocation::Hsm(command)) => commands::hsm::run(&command),
+        Ok(Invocation::Compliance(command)) => commands::compliance::run(&command),
         Ok(Invocation::Version) => {
             let _ = writeln!(std::io::stdout(), "Holdfast v{VERSION}");
             Ok(ExitCode::SUCCESS)

@@ -12,7 +12,7 @@ mod syscalls;
 use std::fmt;
 use std::path::PathBuf;
 
-pub use syscalls::Allowed;
+pub use syscalls::{Called, Listed};
 
 use crate::report::{Item, Report, State};
 
@@ -62,7 +62,8 @@ pub struct Lockdown {
     pub tcp_bind: Option<Vec<u16>>,
     /// TCP ports that may be connected to (Landlock ABI 4 and later); `None` leaves all open.
     pub tcp_connect: Option<Vec<u16>>,
-    /// Server: may ask name servers by UDP and read the resolver's files. Always so for an hsm with a network.
+    /// Server: may connect to others, ask name servers by UDP and read the resolver's files. Always so for an hsm with a
+    /// network. The monitor's must say the same.
     pub resolves_names: bool,
     /// Hsm: the vendor's library speaks TCP to the module (AWS CloudHSM) instead of using a device or files.
     pub hsm_network: bool,
@@ -149,9 +150,9 @@ impl Lockdown {
         Ok(report)
     }
 
-    /// The system calls this lock-down allows, with the reason for each, in the order of their names.
-    pub fn allowed(&self) -> Vec<Allowed> {
-        syscalls::allowed(self)
+    /// The rules of this lock-down's system calls, with the reason for each, in the order of its tables.
+    pub fn system_calls(&self) -> Vec<Listed> {
+        syscalls::listed(self)
     }
 
     fn judge(&self, report: Report) -> Result<Report, LockdownError> {

@@ -3,20 +3,13 @@
 use std::path::Path;
 use std::process::Command;
 
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use softhsm_tests::{Seal, Server, Setup, eventually, signal};
 
 use crate::refuses;
 
 /// Writes a certificate for the server's address that is good until the end of `year`.
 fn certify(server: &Server, year: i32) {
-    let mut params = CertificateParams::new(vec![server.socket.ip().to_string()]).unwrap();
-    params.not_before = date_time_ymd(2020, 1, 1);
-    params.not_after = date_time_ymd(year, 12, 31);
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.self_signed(&key).unwrap();
-    std::fs::write(server.folder.path().join("tls.crt"), certificate.pem()).unwrap();
-    std::fs::write(server.folder.path().join("tls.key"), key.serialize_pem()).unwrap();
+    softhsm_tests::certify(server.folder.path(), server.socket.ip(), year);
 }
 
 fn prepare(year: i32) -> Server {

@@ -1,3 +1,4 @@
 //! Commands that need no server.
 
+pub(crate) mod compliance;
 pub(crate) mod hsm;

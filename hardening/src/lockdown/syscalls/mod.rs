@@ -4,14 +4,13 @@
 //! it is the union of all tables, made from the same data, and each role then adds its own narrower one.
 
 mod common;
-mod files;
 mod hsm;
 mod monitor;
 mod network;
 mod server;
 mod startup;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
@@ -30,6 +29,7 @@ pub(crate) struct Rule {
     /// Alternatives, each a list of conditions that must all hold; none at all: any arguments.
     pub(crate) when: &'static [&'static [Arg]],
     pub(crate) otherwise: Otherwise,
+    pub(crate) called: Called,
 }
 
 /// What happens when the arguments are other than allowed.
@@ -45,8 +45,19 @@ pub(crate) enum Otherwise {
     Absent,
 }
 
+/// Whether a locked role makes the call when the suites run it (`softhsm-tests/tests/syscalls.rs` watches).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Called {
+    /// Always.
+    Always,
+    /// Sometimes, by chance or by the kernel's version: when.
+    Sometimes(&'static str),
+    /// Never: what would make it.
+    Never(&'static str),
+}
+
 /// A condition on one argument: its low 32 bits under `mask` equal `value`, or, if `whole`, all 64 bits do.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Arg {
     index: u8,
     mask: u32,
@@ -56,7 +67,7 @@ pub(crate) struct Arg {
 
 impl Rule {
     const fn new(number: i64, name: &'static str, why: &'static str) -> Rule {
-        Rule { number, name, why, when: &[], otherwise: Otherwise::Kill }
+        Rule { number, name, why, when: &[], otherwise: Otherwise::Kill, called: Called::Always }
     }
 
     /// Only with these arguments; killed otherwise.
@@ -83,15 +94,43 @@ impl Rule {
         self.otherwise = Otherwise::Absent;
         self
     }
+
+    /// The suites meet it now and then.
+    const fn sometimes(mut self, when: &'static str) -> Rule {
+        self.called = Called::Sometimes(when);
+        self
+    }
+
+    /// What glibc calls where the kernel has no older form of it: on every architecture but x86-64.
+    const fn newer_form(self) -> Rule {
+        if cfg!(target_arch = "x86_64") { self.never_in_tests("architectures without the old form") } else { self }
+    }
+
+    /// The suites do not meet it.
+    const fn never_in_tests(mut self, when: &'static str) -> Rule {
+        self.called = Called::Never(when);
+        self
+    }
 }
 
 /// `rule!(SYS_read, "why")`.
 macro_rules! rule {
     ($number:ident, $why:literal) => {
-        crate::lockdown::syscalls::Rule::new(libc::$number, stringify!($number), $why)
+        crate::lockdown::syscalls::Rule::new(crate::lockdown::syscalls::numbers::$number, stringify!($number), $why)
     };
 }
 use rule;
+
+/// The calls' numbers: libc's, and those it lacks on aarch64 (Linux 6.1, `include/uapi/asm-generic/unistd.h`).
+#[allow(non_upper_case_globals)] // the kernel's names
+mod numbers {
+    pub(crate) use libc::*;
+
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(crate) const SYS_renameat: c_long = 38;
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(crate) const SYS_sync_file_range: c_long = 84;
+}
 
 /// The 32-bit argument `index` is `value`.
 const fn is(index: u8, value: i32) -> Arg {
@@ -119,59 +158,82 @@ impl Arg {
     }
 }
 
+/// A named part of the lists.
+type Table = (&'static str, &'static [Rule]);
+
+const COMMON: Table = ("common", common::COMMON);
+const SERVER: [Table; 2] = [("server", server::SERVER), ("server, old forms", server::OLD_FORMS)];
+const LOADED_CODE: Table = ("loaded code", hsm::LOADED_CODE);
+const WRITABLE_CODE: Table = ("writable code", hsm::WRITABLE_CODE);
+const VENDOR: [Table; 2] = [("vendor", hsm::VENDOR), ("vendor, old forms", hsm::VENDOR_OLD_FORMS)];
+const NETWORK: [Table; 3] =
+    [("outgoing", network::OUTGOING), ("outgoing, old forms", network::OLD_FORMS), ("names", network::NAMES)];
+const STARTUP: [Table; 2] = [("startup", startup::STARTUP), ("startup, old forms", startup::OLD_FORMS)];
+const MONITOR: Table = ("monitor", monitor::MONITOR);
+
 /// The tables that apply to a role under its options.
-fn tables(lockdown: &Lockdown) -> Vec<&'static [Rule]> {
-    let mut tables = vec![common::COMMON, files::FILES];
+fn tables(lockdown: &Lockdown) -> Vec<Table> {
+    let mut tables = vec![COMMON];
     match lockdown.role {
         Role::Server => {
-            tables.extend([server::SERVER, network::NETWORK]);
+            tables.extend(SERVER);
             if lockdown.resolves_names {
-                tables.push(network::NAMES);
+                tables.extend(NETWORK);
             }
         }
         Role::Hsm => {
-            tables.push(hsm::HSM);
-            tables.push(if lockdown.writable_code { hsm::WRITABLE_CODE } else { hsm::LOADED_CODE });
+            tables.extend(VENDOR);
+            tables.push(if lockdown.writable_code { WRITABLE_CODE } else { LOADED_CODE });
             if lockdown.hsm_network {
-                tables.extend([network::NETWORK, network::NAMES]);
+                tables.extend(NETWORK);
             }
         }
-        Role::Monitor => tables.extend([
-            server::SERVER,
-            network::NETWORK,
-            network::NAMES,
-            hsm::HSM,
-            hsm::LOADED_CODE,
-            hsm::WRITABLE_CODE,
-            startup::STARTUP,
-            monitor::MONITOR,
-        ]),
+        // Both children's, under the same options.
+        Role::Monitor => {
+            tables.extend(SERVER.into_iter().chain(VENDOR).chain([LOADED_CODE]).chain(STARTUP).chain([MONITOR]));
+            if lockdown.resolves_names || lockdown.hsm_network {
+                tables.extend(NETWORK);
+            }
+            if lockdown.writable_code {
+                tables.push(WRITABLE_CODE);
+            }
+        }
     }
     tables
 }
 
-/// One system call of a role's list, for people to read.
+/// One rule of a role's list, for people to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Allowed {
-    /// The kernel's name.
+pub struct Listed {
+    /// The kernel's name of the system call.
     pub name: &'static str,
+    /// The part of the list it stands in.
+    pub table: &'static str,
     /// What needs it.
     pub why: &'static str,
-    /// True if only some arguments are allowed.
-    pub limited: bool,
+    /// `any`, `some` (others kill), `some, others refused`, `refused` (EPERM) or `absent` (ENOSYS).
+    pub arguments: &'static str,
+    /// Whether the suites meet it.
+    pub called: Called,
 }
 
-pub(super) fn allowed(lockdown: &Lockdown) -> Vec<Allowed> {
-    let rules = tables(lockdown).into_iter().flatten();
-    let rules = rules.filter(|rule| !matches!(rule.otherwise, Otherwise::Absent | Otherwise::RefuseAll));
-    let listed: BTreeSet<Allowed> = rules
-        .map(|rule| Allowed {
+pub(super) fn listed(lockdown: &Lockdown) -> Vec<Listed> {
+    let list = |(table, rules): Table| {
+        rules.iter().map(move |rule| Listed {
             name: rule.name.trim_start_matches("SYS_"),
+            table,
             why: rule.why,
-            limited: !rule.when.is_empty(),
+            arguments: match rule.otherwise {
+                Otherwise::Kill if rule.when.is_empty() => "any",
+                Otherwise::Kill => "some",
+                Otherwise::Refuse => "some, others refused",
+                Otherwise::RefuseAll => "refused",
+                Otherwise::Absent => "absent",
+            },
+            called: rule.called,
         })
-        .collect();
-    listed.into_iter().collect()
+    };
+    tables(lockdown).into_iter().flat_map(list).collect()
 }
 
 /// What all tables together say of one call: no condition in any of them means any arguments.
@@ -183,9 +245,9 @@ struct Merged {
     absent: bool,
 }
 
-fn merge(tables: &[&'static [Rule]]) -> BTreeMap<i64, Merged> {
+fn merge(tables: &[Table]) -> BTreeMap<i64, Merged> {
     let mut merged: BTreeMap<i64, Merged> = BTreeMap::new();
-    for rule in tables.iter().copied().flatten() {
+    for rule in tables.iter().flat_map(|(_, rules)| rules.iter()) {
         let entry = merged.entry(rule.number).or_default();
         entry.any_arguments |= rule.when.is_empty() && rule.otherwise != Otherwise::RefuseAll;
         entry.when.extend(rule.when);
@@ -208,7 +270,7 @@ impl Merged {
 }
 
 /// A role's programs, in the order in which they must be installed. The kernel runs all and obeys the sternest.
-fn compile(tables: &[&'static [Rule]]) -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
+fn compile(tables: &[Table]) -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
     let merged = merge(tables);
     let (mut absent, mut refusing, mut killing) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for (&number, entry) in &merged {
@@ -249,6 +311,8 @@ pub(super) fn install(lockdown: &Lockdown) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::super::Mode;
     use super::*;
 
@@ -257,7 +321,7 @@ mod tests {
     #[test]
     fn no_call_is_listed_twice_in_a_table_and_each_has_a_reason() {
         for role in ROLES {
-            for table in tables(&Lockdown::new(Mode::Enforce, role)) {
+            for (_, table) in tables(&Lockdown::new(Mode::Enforce, role)) {
                 let numbers: BTreeSet<i64> = table.iter().map(|rule| rule.number).collect();
                 assert_eq!(numbers.len(), table.len(), "{role:?}: {table:?}");
                 assert!(table.iter().all(|rule| rule.why.len() > 3), "{table:?}");
@@ -265,22 +329,44 @@ mod tests {
         }
     }
 
+    /// The calls of every architecture that came after the kernel had one list for all, aarch64 among them: name and number,
+    /// from `asm-generic/unistd.h` of Linux 6.1, as the preprocessor leaves it for aarch64.
+    const GENERIC: &str = include_str!("generic.txt");
+
+    #[test]
+    fn every_call_but_the_old_forms_exists_on_aarch64() {
+        let generic: BTreeMap<&str, i64> =
+            GENERIC.lines().map(|line| line.split_once(' ').unwrap()).map(|(name, n)| (name, n.parse().unwrap())).collect();
+        let mut lockdown = Lockdown::new(Mode::Enforce, Role::Monitor);
+        (lockdown.hsm_network, lockdown.writable_code) = (true, true);
+        for (table, rules) in tables(&lockdown) {
+            for rule in rules {
+                let number = generic.get(rule.name.trim_start_matches("SYS_"));
+                assert_eq!(number.is_none(), table.ends_with("old forms"), "{table}: {}", rule.name);
+                if cfg!(not(target_arch = "x86_64")) {
+                    assert_eq!(number, Some(&rule.number), "{}", rule.name);
+                }
+            }
+        }
+    }
+
     #[test]
     fn the_monitor_covers_what_its_children_may_do() {
-        let names = |lockdown: &Lockdown| allowed(lockdown).into_iter().map(|rule| rule.name).collect::<BTreeSet<_>>();
-        let monitor = names(&Lockdown::new(Mode::Enforce, Role::Monitor));
-        let mut hsm = Lockdown::new(Mode::Enforce, Role::Hsm);
-        hsm.hsm_network = true;
-        hsm.writable_code = true;
-        let mut server = Lockdown::new(Mode::Enforce, Role::Server);
-        server.resolves_names = true;
-        for child in [hsm, server] {
-            assert!(names(&child).is_subset(&monitor));
-            let merged = (merge(&tables(&child)), merge(&tables(&Lockdown::new(Mode::Enforce, Role::Monitor))));
-            for (number, entry) in merged.0 {
-                let cover = &merged.1[&number];
-                assert!(cover.any_arguments || (!entry.any_arguments && cover.when.len() >= entry.when.len()));
-                assert_eq!(cover.absent, entry.absent);
+        for bits in 0..8 {
+            let with_options = |role| Lockdown {
+                resolves_names: bits & 1 > 0,
+                hsm_network: bits & 2 > 0,
+                writable_code: bits & 4 > 0,
+                ..Lockdown::new(Mode::Enforce, role)
+            };
+            let monitor = merge(&tables(&with_options(Role::Monitor)));
+            for child in [Role::Hsm, Role::Server] {
+                for (number, entry) in merge(&tables(&with_options(child))) {
+                    let cover = monitor.get(&number).unwrap();
+                    let covered = entry.when.iter().all(|when| cover.when.contains(when));
+                    assert!(cover.any_arguments || (!entry.any_arguments && covered));
+                    assert_eq!(cover.absent, entry.absent);
+                }
             }
         }
     }
