@@ -31,5 +31,8 @@ lint:                    ## format, clippy, licences, bans
 	@cargo clippy --locked --workspace --all-targets -- -D warnings
 	@scripts/deny
 
+fuzz:                    ## each fuzz target for FUZZ_SECONDS (60); needs g++ and installs cargo-fuzz
+	@scripts/fuzz
+
 bench: build             ## side by side with OpenBao, where the harness is (BENCH names its folder)
 	@scripts/bench "$(CARGO_TARGET_DIR)/release/holdfast"

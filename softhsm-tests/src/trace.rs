@@ -39,7 +39,12 @@ impl Trace {
     /// Whether recording is possible here.
     pub fn possible() -> bool {
         let quiet = || Stdio::null();
-        Command::new("strace").args(["-D", "true"]).stdout(quiet()).stderr(quiet()).status().is_ok_and(|it| it.success())
+        Command::new("strace")
+            .args(["-D", "true"])
+            .stdout(quiet())
+            .stderr(quiet())
+            .status()
+            .is_ok_and(|it| it.success())
     }
 
     /// Runs `program` recorded. It is the child, the recorder its grandchild.

@@ -91,14 +91,14 @@ fn every_rule_is_needed() {
     let keys: BTreeSet<(String, String)> = rules.iter().map(|rule| (text(rule, "table"), text(rule, "name"))).collect();
     let mut wrong = Vec::new();
     for (table, name) in keys {
-        let of_rule: Vec<&Value> = rules.iter().filter(|rule| rule["table"] == *table && rule["name"] == *name).collect();
+        let of_rule: Vec<&Value> =
+            rules.iter().filter(|rule| rule["table"] == *table && rule["name"] == *name).collect();
         // For roles that are not locked yet; they run under the monitor's filter.
         let early = table.starts_with("startup");
         // The monitor's list has its children's, which it does not use itself.
         let inherited = table != "common" && of_rule.len() > 1;
         let by = |role: &str| of_rule.iter().any(|rule| rule["role"] == *role) && !(inherited && role == "monitor");
-        let met =
-            trace.iter().any(|call| call.name == name && call.locked != early && (early || by(&call.role)));
+        let met = trace.iter().any(|call| call.name == name && call.locked != early && (early || by(&call.role)));
         match (of_rule[0]["called_in_tests"].as_str().unwrap(), met) {
             ("always", false) => wrong.push(format!("{table}: {name} is never called: take it out, or say when it is")),
             ("never", true) => wrong.push(format!("{table}: {name} is called, against its mark")),

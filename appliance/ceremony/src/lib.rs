@@ -8,6 +8,8 @@
 
 mod blank;
 mod control;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gathering;
 mod generate_root;
 mod init;

@@ -64,7 +64,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    fn new(address: SocketAddr, certificates: Vec<Vec<u8>>) -> Self {
+    pub(crate) fn new(address: SocketAddr, certificates: Vec<Vec<u8>>) -> Self {
         Self {
             address,
             certificates,

@@ -16,6 +16,8 @@ mod corridor;
 mod decode;
 mod encode;
 mod front;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod json;
 mod listen;
 mod query;

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use pin::{PinSource, VARIABLE as PIN_VARIABLE};
+#[cfg(fuzzing)]
+pub(crate) use read::parse;
 pub(crate) use read::{in_memory, load};
 
 /// Everything an operator can say.

@@ -54,6 +54,14 @@ pub(crate) fn load(files: &[PathBuf]) -> Result<Config, ConfigError> {
     parts.finish()
 }
 
+/// Reads a configuration that is this text.
+#[cfg(fuzzing)]
+pub(crate) fn parse(text: &str) -> Result<Config, ConfigError> {
+    let mut parts = Parts::default();
+    read_text("config.hcl", text, &mut parts)?;
+    parts.finish()
+}
+
 /// What the files said so far.
 #[derive(Default)]
 pub(super) struct Parts {
@@ -79,9 +87,13 @@ pub(super) struct Parts {
 fn read_file(file: &Path, parts: &mut Parts) -> Result<(), ConfigError> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| ConfigError(format!("{name}: {error}")))?;
+    read_text(&name, &text, parts)
+}
+
+fn read_text(name: &str, text: &str, parts: &mut Parts) -> Result<(), ConfigError> {
     let at =
         |error: ParseError| ConfigError(format!("{name}:{}:{}: {}", error.at.line, error.at.column, error.message));
-    let body = hcl::parse(&text).map_err(at)?;
+    let body = hcl::parse(text).map_err(at)?;
     let mut reader = body.reader("the configuration");
     stanzas::read(&mut reader, parts).map_err(at)?;
     settings(&mut reader, parts).map_err(at)?;

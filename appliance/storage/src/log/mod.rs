@@ -1,6 +1,8 @@
 //! The journal: an ordered list of transactions whose positions are written once.
 
 mod frame;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod memory;
 mod reader;
 mod segment;

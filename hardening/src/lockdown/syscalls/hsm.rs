@@ -80,4 +80,3 @@ pub(super) const VENDOR_OLD_FORMS: &[Rule] = &[
 ];
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) const VENDOR_OLD_FORMS: &[Rule] = &[];
-

@@ -335,8 +335,11 @@ mod tests {
 
     #[test]
     fn every_call_but_the_old_forms_exists_on_aarch64() {
-        let generic: BTreeMap<&str, i64> =
-            GENERIC.lines().map(|line| line.split_once(' ').unwrap()).map(|(name, n)| (name, n.parse().unwrap())).collect();
+        let generic: BTreeMap<&str, i64> = GENERIC
+            .lines()
+            .map(|line| line.split_once(' ').unwrap())
+            .map(|(name, n)| (name, n.parse().unwrap()))
+            .collect();
         let mut lockdown = Lockdown::new(Mode::Enforce, Role::Monitor);
         (lockdown.hsm_network, lockdown.writable_code) = (true, true);
         for (table, rules) in tables(&lockdown) {
