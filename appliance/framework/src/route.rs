@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    Error, Field, Fields, IntoOutput, Json, Map, Operation, Output, Permit, Rng, Secret, Timestamp, TokenRule,
-    Unrecorded, View,
+    Error, Field, Fields, IntoOutput, Json, Map, Operation, Output, Permit, PolicyNames, Rng, Secret, Timestamp,
+    TokenRule, Unrecorded, View,
 };
 
 /// Who may call a route.
@@ -74,7 +74,7 @@ pub struct Caller {
     /// Name shown in the audit log.
     pub display_name: String,
     /// The token's policies.
-    pub policies: Vec<String>,
+    pub policies: PolicyNames,
     /// Metadata of the login.
     pub metadata: BTreeMap<String, String>,
     /// The identity entity, or empty.
@@ -139,7 +139,7 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// Random bytes.
     pub rng: &'a dyn Rng,
-    /// The token as it was given; for the token mount alone, which must show and renew it.
+    /// The token as it was given; for routes alone that must show, renew or unwrap it ([`Route::sees_token`]).
     pub token: Option<&'a Secret>,
 }
 
@@ -248,6 +248,7 @@ impl Pattern {
 
 type Handler = dyn Fn(&Context<'_>, &mut Input) -> Result<Output, Error> + Send + Sync;
 type Exists = dyn Fn(&Context<'_>, &Input) -> Result<bool, Error> + Send + Sync;
+type Check = dyn Fn(&Context<'_>, &Input) -> Result<(), Error> + Send + Sync;
 
 /// One operation on one path pattern. Everything that is known of it is here: parser, schemas, access, help.
 pub struct Route {
@@ -273,6 +274,11 @@ pub struct Route {
     pub bare: bool,
     /// Whether the data stands at the top level as well as in the envelope, as some old `sys/` paths do.
     pub merged: bool,
+    /// Whether the handler gets to see the text of the request's token.
+    pub sees_token: bool,
+    /// Whether the handler itself ends a wrapping token that the request is made with, so that its one use needs no counting.
+    pub unwraps: bool,
+    check: Option<Box<Check>>,
     exists: Option<Box<Exists>>,
     handler: Box<Handler>,
 }
@@ -298,6 +304,9 @@ impl Route {
             while_sealed: false,
             bare: false,
             merged: false,
+            sees_token: false,
+            unwraps: false,
+            check: None,
             exists: None,
             handler: Box::new(move |context, input| handler(context, Q::parse(input)?).map(R::into_output)),
         }
@@ -333,6 +342,27 @@ impl Route {
         self
     }
 
+    /// Shows the handler the text of the request's token.
+    pub fn sees_token(mut self) -> Self {
+        self.sees_token = true;
+        self
+    }
+
+    /// The handler ends the wrapping token that the request is made with.
+    pub fn unwraps(mut self) -> Self {
+        self.unwraps = true;
+        self
+    }
+
+    /// Adds a check that comes before policy: what it refuses is told to anybody, whoever they are.
+    pub fn checked_first(
+        mut self,
+        check: impl Fn(&Context<'_>, &Input) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.check = Some(Box::new(check));
+        self
+    }
+
     /// Tells create from update: policies then ask for `create` where `exists` says no.
     pub fn creates_unless(
         mut self,
@@ -340,6 +370,11 @@ impl Route {
     ) -> Self {
         self.exists = Some(Box::new(exists));
         self
+    }
+
+    /// What is wrong with the request whoever makes it.
+    pub fn check(&self, context: &Context<'_>, input: &Input) -> Result<(), Error> {
+        self.check.as_ref().map_or(Ok(()), |check| check(context, input))
     }
 
     /// The operation that policies judge and the audit log names.

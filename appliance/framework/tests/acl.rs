@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use framework::acl::{Acl, Alias, Cause, Group, Identity, Policy, Question};
+use framework::acl::{Acl, Alias, Cause, Group, Identity, Policy, Question, Values};
 use framework::{Json, Operation, Timestamp};
 use proptest::prelude::*;
 
@@ -294,6 +294,41 @@ fn a_filled_in_value_is_no_wildcard() {
         assert_eq!(acl.capabilities(&format!("s/{name}/x")), ["list", "read"]);
         assert_eq!(acl.capabilities(&format!("t/{name}")), ["list", "read"]);
     }
+}
+
+#[test]
+fn a_policy_may_let_values_mean_more() {
+    let text = "path \"s/{{identity.entity.name}}/x\" { policy = \"read\" } path \"fixed\" { policy = \"read\" }";
+    let reads = |values: Values, name: &str, path: &str| {
+        let policy = Policy::parse("p", text).unwrap().filled_with(values);
+        let identity = Identity { name: name.into(), ..identity() };
+        let acl = Acl::compile([&policy], Some(&identity), Timestamp::from_secs(NOW));
+        assert!(acl.judge(&ask("fixed", Operation::Read)).allowed, "a value that does not fit voids its own path only");
+        acl.judge(&ask(path, Operation::Read)).allowed
+    };
+    let (plain, slashes, wildcards) =
+        (Values::default(), Values { slashes: true, wildcards: false }, Values { slashes: false, wildcards: true });
+    for (values, name, path, allowed) in [
+        (plain, "a/b", "s/a/b/x", false),
+        (slashes, "a/b", "s/a/b/x", true),
+        (wildcards, "a/b", "s/a/b/x", false),
+        (plain, "+", "s/any/x", false),
+        (slashes, "+", "s/any/x", false),
+        (wildcards, "+", "s/any/x", true),
+        (wildcards, "+", "s/a/b/x", false),
+    ] {
+        assert_eq!(reads(values, name, path), allowed, "{values:?} {name} {path}");
+    }
+}
+
+#[test]
+fn policies_expire() {
+    let policy = |name, path| Policy::parse(name, &format!("path {path:?} {{ policy = \"read\" }}")).unwrap();
+    let (short, long) = (policy("s", "a").until(Some(Timestamp::from_secs(NOW))), policy("l", "b"));
+    let at = |secs| Acl::compile([&short, &long], None, Timestamp::from_secs(secs));
+    let read = |acl: &Acl| ["a", "b"].map(|path| acl.judge(&ask(path, Operation::Read)).allowed);
+    assert_eq!((read(&at(NOW - 1)), at(NOW - 1).expires()), ([true, true], Some(Timestamp::from_secs(NOW))));
+    assert_eq!((read(&at(NOW)), at(NOW).expires()), ([false, true], None));
 }
 
 #[test]

@@ -10,6 +10,8 @@ pub(crate) struct Question<'q> {
     pub(crate) known: bool,
     /// Only documentation is wanted.
     pub(crate) help: bool,
+    /// What is wrong with the request whoever makes it, and told to anybody.
+    pub(crate) objection: Option<Error>,
     /// What was wrong with the request before it got here: told to those who may know it.
     pub(crate) trouble: Option<Error>,
     /// Who may call the route, or why there is none.
@@ -21,10 +23,10 @@ pub(crate) fn authorize(
     registry: &Registry,
     store: &dyn Store<Secret>,
     ask: &Ask<'_>,
-    question: Question<'_>,
+    mut question: Question<'_>,
     now: Timestamp,
 ) -> Verdict {
-    match judge(registry, store, ask, &question, now) {
+    match judge(registry, store, ask, &mut question, now) {
         Err(error) => Verdict::Refused(error),
         Ok(()) => match question.trouble.or_else(|| unsupported(ask)) {
             Some(error) => Verdict::Refused(error),
@@ -37,7 +39,7 @@ fn judge(
     registry: &Registry,
     store: &dyn Store<Secret>,
     ask: &Ask<'_>,
-    question: &Question<'_>,
+    question: &mut Question<'_>,
     now: Timestamp,
 ) -> Result<(), Error> {
     if let Err(Error::Sealed) = question.route {
@@ -45,6 +47,9 @@ fn judge(
     }
     if let Some(Error::Sealed) = question.trouble {
         return Err(Error::Sealed);
+    }
+    if let Some(objection) = question.objection.take() {
+        return Err(objection);
     }
     if matches!(question.route, Ok(Access::Open)) {
         return Ok(());
@@ -83,5 +88,6 @@ fn unsupported(ask: &Ask<'_>) -> Option<Error> {
             message: "no such namespace: this server has the root namespace only".to_owned(),
         });
     }
-    ask.origin.wrap_ttl.map(|_| Error::invalid("response wrapping is not supported by this version"))
+    let format = ask.origin.headers.get("x-vault-wrap-format").filter(|format| !format.is_empty());
+    format.map(|_| Error::invalid("X-Vault-Wrap-Format is not supported: wrapping tokens are tokens like any other"))
 }

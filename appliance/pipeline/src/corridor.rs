@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use framework::audit::Exempt;
 use framework::{
-    Ask, AuditSink, Caller, Catalog, Clock, Context, Error, Input, Map, MountId, MountInfo, Operation, Origin, Output,
-    Permit, Prefix, Rng, Route, Secret, Store, Timestamp, Transaction, Unrecorded,
+    Access, Ask, AuditSink, Caller, Catalog, Clock, Context, Error, Input, Map, MountId, MountInfo, Operation, Origin,
+    Output, Permit, Prefix, Rng, Route, Secret, Store, Timestamp, Transaction, Unrecorded, Verdict, envelope,
 };
 use registry::{Mount, Registry};
 
@@ -59,7 +59,7 @@ struct Scene<'a> {
     caller: &'a Caller,
     origin: &'a Origin,
     path: &'a str,
-    /// The token's text, for the token mount alone.
+    /// The token's text, for routes alone that must know it.
     token: Option<&'a Secret>,
     /// The token's uses are limited, so this request counts.
     limited: bool,
@@ -103,6 +103,7 @@ impl Pipeline {
         let known = identified.is_some();
         let limited = identified.as_ref().is_some_and(|identified| identified.remaining_uses > 0);
         let caller = identified.map_or_else(Arc::default, |identified| identified.caller);
+        let limited = limited && counts(&place.route, &caller);
 
         let nowhere = MountInfo::nowhere();
         let root = Prefix::root();
@@ -114,7 +115,7 @@ impl Pipeline {
             caller: &caller,
             origin: &origin,
             path: &path,
-            token: token.as_ref().filter(|_| place.mount.as_ref().is_some_and(|mount| mount.info.kind == "token")),
+            token: token.as_ref().filter(|_| place.route.as_ref().is_ok_and(|route| route.sees_token)),
             limited,
             now,
         };
@@ -126,6 +127,10 @@ impl Pipeline {
         let judged = match &route {
             Ok(route) if known => route.judged(&self.context(&transaction, &scene), &input),
             _ => Ok(operation),
+        };
+        let objection = match &route {
+            Ok(route) if place.help.is_none() => route.check(&self.context(&transaction, &scene), &input).err(),
+            _ => None,
         };
         let operation = *judged.as_ref().unwrap_or(&operation);
         let clear = match &route {
@@ -149,6 +154,7 @@ impl Pipeline {
             Question {
                 known,
                 help: place.help.is_some(),
+                objection,
                 trouble: unidentified.or(judged.err()).or(malformed),
                 route: match &route {
                     Ok(route) => Ok(route.access),
@@ -161,7 +167,13 @@ impl Pipeline {
             Ok(route) if route.while_sealed => &Exempt,
             _ => &*self.registry,
         };
+        let denied = matches!(verdict, Verdict::Refused(Error::Denied));
         let outcome = match (Permit::admit(verdict, &ask, audit), route) {
+            // A use that policy refuses is a use all the same.
+            (Err(refused), _) if scene.limited && denied => match self.count_use(&scene) {
+                Ok(()) => refused,
+                Err(error) => Unrecorded::new(Err(error)),
+            },
             (Err(refused), _) => refused,
             (Ok(_), Err(error)) => Unrecorded::new(Err(error)),
             (Ok(_), Ok(_)) if place.help.is_some() => Unrecorded::new(Ok(help::output(place.help.unwrap_or_default()))),
@@ -207,7 +219,9 @@ impl Pipeline {
         for _ in 0..ATTEMPTS {
             let outcome = {
                 let context = self.context(&transaction, scene);
-                route.call(permit, &context, input.clone()).then(|output| self.issue(&transaction, scene, output))
+                let answer = route.call(permit, &context, input.clone());
+                let issued = answer.then(|output| self.issue(&transaction, scene, output));
+                issued.then(|output| self.wrap(&transaction, scene, route, output))
             };
             let outcome = outcome.then(|output| self.commit(transaction, output));
             if !outcome.is_conflict() {
@@ -226,6 +240,26 @@ impl Pipeline {
             output.warnings.extend(warnings);
         }
         Ok(output)
+    }
+
+    /// Puts the answer away under a token of its own, where the client asks for that, in the answer's own transaction. The
+    /// new token of a login stays in sight of the audit log.
+    fn wrap(
+        &self,
+        transaction: &Transaction<'_>,
+        scene: &Scene<'_>,
+        route: &Route,
+        output: Output,
+    ) -> Result<Output, Error> {
+        let Some(ttl) = scene.origin.wrap_ttl else { return Ok(output) };
+        if output.is_silent() || output.wrap_info.is_some() || route.while_sealed {
+            return Ok(output);
+        }
+        let whole = transaction.view(Prefix::root(), MountId::default(), &[]);
+        let answer = envelope::put_away(&scene.origin.request_id, &scene.mount.kind, &output);
+        let mut info = self.registry.wrap(&whole, &answer, scene.path, ttl, scene.caller, scene.now)?;
+        info.wrapped_accessor = output.auth.as_ref().map(|auth| auth.accessor.clone()).unwrap_or_default();
+        Ok(Output { wrap_info: Some(info), data: None, lease: None, status: None, ..output })
     }
 
     fn commit(&self, transaction: Transaction<'_>, output: Output) -> Result<Output, Error> {
@@ -293,6 +327,15 @@ fn conclude(route: &Route, outcome: Unrecorded<Output>, ask: &Ask<'_>, audit: &d
         Shape::Envelope
     };
     answer(ask, shape, result)
+}
+
+/// Whether a request uses up a use of a token whose uses are limited: not where nobody needs a token, and not where the
+/// handler itself ends a wrapping token.
+fn counts(route: &Result<&Route, Error>, caller: &Caller) -> bool {
+    match route {
+        Ok(route) => route.access != Access::Open && !(route.unwraps && registry::wraps(&caller.policies)),
+        Err(_) => true,
+    }
 }
 
 fn exempt(place: &Place<'_>) -> bool {

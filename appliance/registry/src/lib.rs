@@ -5,7 +5,8 @@
 //! alone, which is told the names of committed records, whoever committed them. No cache holds a token or a secret value:
 //! tokens are known by an HMAC under a key that lives in guarded memory while the barrier is open.
 //!
-//! The folders: `mounts` (table, routing, removal of data), `policies`, `tokens`, `audit` (devices and their lines).
+//! The folders: `mounts` (table, routing, removal of data), `policies`, `tokens`, `wrapping`, `audit` (devices and their
+//! lines).
 #![forbid(unsafe_code)]
 
 mod audit;
@@ -18,13 +19,15 @@ mod random;
 mod registry;
 mod rotation;
 mod tokens;
+mod wrapping;
 
 pub use audit::{AuditDevice, AuditSpec, DeclaredDevice};
 pub use mounts::{
     DefaultMount, Migration, Mount, MountClass, MountConfig, MountEntry, MountSpec, Tune, default_mounts,
 };
-pub use policies::StoredPolicy;
+pub use policies::{PolicySpec, StoredPolicy};
 pub use random::base62;
 pub use registry::{Changed, Registry, Settings};
 pub use rotation::RotationPolicy;
 pub use tokens::{Identified, Issued, TokenRef, TokenRole, TokenSpec};
+pub use wrapping::{WrappingToken, wraps};

@@ -9,6 +9,7 @@
 //! core/audit-salts/<path>              the salt of a device declared in the configuration
 //! core/rotation                        when the data key is made anew by itself
 //! sys/policy/<name>                    one policy
+//! sys/password-policy/<name>           one password policy
 //! sys/token/id/<token>                 one token; <token> is its name and accessor, made of an HMAC of it
 //! sys/token/parent/<token>/<child>     made with which token
 //! sys/token/role/<name>                one token role
@@ -29,6 +30,7 @@ pub(crate) const AUDIT: &str = "core/audit/";
 pub(crate) const AUDIT_SALTS: &str = "core/audit-salts/";
 pub(crate) const ROTATION: &str = "core/rotation";
 pub(crate) const POLICIES: &str = "sys/policy/";
+pub(crate) const PASSWORD_POLICIES: &str = "sys/password-policy/";
 pub(crate) const TOKENS: &str = "sys/token/id/";
 pub(crate) const PARENTS: &str = "sys/token/parent/";
 pub(crate) const TOKEN_ROLES: &str = "sys/token/role/";

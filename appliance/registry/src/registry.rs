@@ -12,7 +12,7 @@ use crate::audit::{DeclaredDevice, Devices};
 use crate::latest::Latest;
 use crate::mounts::{self, DefaultMount, Migrations, Table, default_mounts};
 use crate::names;
-use crate::policies::Policies;
+use crate::policies::{Policies, PolicySpec};
 use crate::tokens::{self, Tokens};
 
 /// How often a transaction of the registry's own is tried while others change the same records.
@@ -88,7 +88,7 @@ impl Registry {
     pub fn initialise(&self, view: &View<'_>, hmac_key: &Secret, token: Option<&Secret>) -> Result<Secret, Error> {
         self.add_default_mounts(view, &self.settings.mounts)?;
         let now = self.clock.now();
-        self.put_policy(view, "default", Policy::default_text(), now)?;
+        self.put_policy(view, "default", PolicySpec::new(Policy::default_text()), now)?;
         let key = token_key(hmac_key)?;
         tokens::create_root(view, &key, &*self.rng, token, now)
     }

@@ -67,7 +67,7 @@ fn root() -> Caller {
         token: "name".into(),
         accessor: "C1ZMr25U1cm5sN8RYGfb8gEg".into(),
         display_name: "token".into(),
-        policies: vec!["root".into()],
+        policies: vec!["root".into()].into(),
         kind: "service",
         issued: Timestamp::parse("2026-11-21T23:12:15.483454837Z").unwrap(),
         root: true,
@@ -226,7 +226,7 @@ fn case(name: &str) -> Case {
         },
         "denied" => Case {
             caller: Caller {
-                policies: vec!["default".into(), "pol1".into()],
+                policies: vec!["default".into(), "pol1".into()].into(),
                 metadata: [("k".into(), "v".into())].into(),
                 ttl: 3600,
                 issued: Timestamp::parse("2026-11-21T23:13:22.7Z").unwrap(),

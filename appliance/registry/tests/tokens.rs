@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{HOME, House, hours, house, refusal};
 use framework::{Auth, Caller, Cidr, Error, Fields, Input, MountInfo, Secret, TokenKind, TokenRule, View};
-use registry::{Issued, TokenRef, TokenRole, TokenSpec};
+use registry::{Issued, PolicySpec, TokenRef, TokenRole, TokenSpec};
 
 impl House {
     fn create_in(&self, view: &View<'_>, parent: &Caller, spec: TokenSpec) -> Result<Issued, Error> {
@@ -27,7 +27,7 @@ impl House {
     }
 
     fn policy(&self, name: &str, text: &str) {
-        self.write(|view| self.registry.put_policy(view, name, text, self.now())).unwrap();
+        self.write(|view| self.registry.put_policy(view, name, PolicySpec::new(text), self.now())).unwrap();
     }
 
     fn lookup(&self, token: TokenRef<'_>) -> framework::Map<String, framework::Json> {
@@ -54,7 +54,7 @@ fn a_token_is_recognised_and_nothing_stored_holds_it() {
     assert!(token.expose().starts_with(b"hvs.") && token.len() == 28);
     let caller = house.caller(&token).unwrap();
     assert_eq!(
-        (caller.policies.as_slice(), caller.display_name.as_str()),
+        (&*caller.policies, caller.display_name.as_str()),
         (["default".into(), "p".into()].as_slice(), "token-a-b-c")
     );
     assert!(!caller.root && !caller.orphan && caller.kind == "service");
@@ -495,7 +495,7 @@ fn logins_are_given_tokens() {
     };
     assert_eq!(issue(&mut auth).unwrap(), [""; 0]);
     let caller = house.caller(auth.client_token.as_ref().unwrap()).unwrap();
-    assert_eq!((caller.policies.as_slice(), caller.orphan), (["default".into(), "p".into()].as_slice(), true));
+    assert_eq!((&*caller.policies, caller.orphan), (["default".into(), "p".into()].as_slice(), true));
     assert_eq!((auth.ttl, auth.accessor.as_str(), auth.orphan), (hours(1), caller.accessor.as_str(), true));
     let found = house.lookup(TokenRef::Accessor(&caller.accessor));
     assert_eq!((&found["path"], &found["display_name"]), (&"auth/userpass/login/bob".into(), &"userpass-bob".into()));

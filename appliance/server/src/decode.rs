@@ -163,10 +163,14 @@ fn wrap_ttl(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     if value.is_empty() {
         return Ok(None);
     }
-    let ttl = duration::parse(value).ok_or_else(|| {
-        Error::invalid("error parsing X-Vault-Wrap-TTL header: expected seconds, or a duration such as \"5m\"")
-    })?;
-    Ok(Some(ttl).filter(|ttl| !ttl.is_zero()))
+    let wrong = |why: String| Error::invalid(format!("error parsing X-Vault-Wrap-TTL header: {why}"));
+    match duration::parse(value) {
+        Some(ttl) => Ok(Some(ttl).filter(|ttl| !ttl.is_zero())),
+        None if value.strip_prefix('-').and_then(duration::parse).is_some() => {
+            Err(wrong("requested wrap ttl cannot be negative".to_owned()))
+        }
+        None => Err(wrong(format!("time: invalid duration {value:?}"))),
+    }
 }
 
 fn namespace(headers: &HeaderMap) -> Result<String, Error> {

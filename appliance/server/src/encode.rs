@@ -1,9 +1,7 @@
 //! From an answer to bytes: the envelope, and the one mapping from errors to status codes.
 
-use std::io::Write;
-
 use axum::http::StatusCode;
-use framework::{Auth, Error, Json, Lease, Map, Output};
+use framework::{Error, Output, envelope};
 use pipeline::{Answer, Shape};
 use serde::Serialize;
 
@@ -45,7 +43,7 @@ impl Encoded {
 /// Encodes an answer.
 pub(crate) fn answer(answer: Answer) -> Encoded {
     match answer.result {
-        Ok(output) => success(&answer.request_id, &answer.mount_type, answer.shape, output),
+        Ok(output) => success(&answer.request_id, &answer.mount_type, answer.shape, &output),
         Err(error) => self::error(&answer.request_id, error),
     }
 }
@@ -91,97 +89,19 @@ fn hsm_unavailable(error: &Error) -> Encoded {
     Encoded::new(StatusCode::SERVICE_UNAVAILABLE, body).retry_after("5")
 }
 
-fn success(request_id: &str, mount_type: &str, shape: Shape, output: Output) -> Encoded {
-    let Output { data, auth, lease, warnings, status, .. } = output;
-    let status = status.and_then(|status| StatusCode::from_u16(status).ok());
-    if data.is_none() && auth.is_none() && lease.is_none() && warnings.is_empty() {
+fn success(request_id: &str, mount_type: &str, shape: Shape, output: &Output) -> Encoded {
+    let status = output.status.and_then(|status| StatusCode::from_u16(status).ok());
+    if output.is_silent() {
         return Encoded::new(status.unwrap_or(StatusCode::NO_CONTENT), Vec::new());
     }
     // Large enough for most answers: a buffer that grows is a secret that is copied.
     let mut body = Vec::with_capacity(2048);
-    match (shape, data) {
-        (Shape::Bare, Some(data)) => json(&mut body, &data),
-        (shape, data) => {
-            let said = Said { data: data.as_ref(), auth: auth.as_ref(), lease: lease.as_ref(), warnings: &warnings };
-            envelope(&mut body, request_id, mount_type, &said);
-            if let (Shape::Merged, Some(data)) = (shape, &data) {
-                merge(&mut body, data);
-            }
-            body.push(b'}');
-        }
+    match (shape, &output.data) {
+        (Shape::Bare, Some(data)) => json(&mut body, data),
+        (shape, _) => envelope::write(&mut body, request_id, mount_type, output, shape == Shape::Merged),
     }
     body.push(b'\n');
     Encoded::new(status.unwrap_or(StatusCode::OK), body)
-}
-
-/// What an output says, in parts.
-struct Said<'a> {
-    data: Option<&'a Map<String, Json>>,
-    auth: Option<&'a Auth>,
-    lease: Option<&'a Lease>,
-    warnings: &'a [String],
-}
-
-/// The members of the envelope; the closing brace is left to the caller.
-fn envelope(body: &mut Vec<u8>, request_id: &str, mount_type: &str, said: &Said<'_>) {
-    body.extend_from_slice(b"{\"request_id\":");
-    json(body, request_id);
-    let (id, renewable, duration) =
-        said.lease.map_or(("", false, 0), |lease| (lease.id.as_str(), lease.renewable, lease.duration.as_secs()));
-    body.extend_from_slice(b",\"lease_id\":");
-    json(body, id);
-    // Writing to memory does not fail, here and below.
-    let _ = write!(body, ",\"renewable\":{renewable},\"lease_duration\":{duration},\"data\":");
-    json(body, &said.data);
-    body.extend_from_slice(b",\"wrap_info\":null,\"warnings\":");
-    if said.warnings.is_empty() {
-        body.extend_from_slice(b"null");
-    } else {
-        json(body, said.warnings);
-    }
-    body.extend_from_slice(b",\"auth\":");
-    match said.auth {
-        None => body.extend_from_slice(b"null"),
-        Some(auth) => self::auth(body, auth),
-    }
-    body.extend_from_slice(b",\"mount_type\":");
-    json(body, mount_type);
-}
-
-const ENVELOPE: [&str; 9] =
-    ["request_id", "lease_id", "renewable", "lease_duration", "data", "wrap_info", "warnings", "auth", "mount_type"];
-
-/// The data once more, beside the envelope's members, which win.
-fn merge(body: &mut Vec<u8>, data: &Map<String, Json>) {
-    for (name, value) in data.iter().filter(|(name, _)| !ENVELOPE.contains(&name.as_str())) {
-        body.push(b',');
-        json(body, name);
-        body.push(b':');
-        json(body, value);
-    }
-}
-
-fn auth(body: &mut Vec<u8>, auth: &Auth) {
-    body.extend_from_slice(b"{\"client_token\":");
-    let token = auth.client_token.as_ref().map_or(&[][..], |token| token.expose());
-    json(body, std::str::from_utf8(token).unwrap_or_default());
-    body.extend_from_slice(b",\"accessor\":");
-    json(body, &auth.accessor);
-    body.extend_from_slice(b",\"policies\":");
-    json(body, &auth.policies);
-    body.extend_from_slice(b",\"token_policies\":");
-    json(body, &auth.policies);
-    body.extend_from_slice(b",\"metadata\":");
-    if auth.metadata.is_empty() {
-        body.extend_from_slice(b"null");
-    } else {
-        json(body, &auth.metadata);
-    }
-    let _ = write!(body, ",\"lease_duration\":{},\"renewable\":{},\"entity_id\":", auth.ttl.as_secs(), auth.renewable);
-    json(body, &auth.entity_id);
-    body.extend_from_slice(b",\"token_type\":");
-    json(body, auth.kind.name());
-    let _ = write!(body, ",\"orphan\":{},\"mfa_requirement\":null,\"num_uses\":{}}}", auth.orphan, auth.num_uses);
 }
 
 /// Writes a value. Text, lists, maps with text as keys, and JSON itself always have a JSON form, and memory takes it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use framework::Operation::Update;
-use framework::{Context, Error, Json, Map, Route, Secret, fields};
+use framework::{Context, Error, Json, Map, PolicyNames, Route, Secret, fields};
 use registry::{Registry, TokenRef};
 
 use crate::Core;
@@ -72,19 +72,19 @@ impl Asked {
     }
 }
 
-fn policies_of(registry: &Registry, cx: &Context<'_>, token: TokenRef<'_>) -> Result<Vec<String>, Error> {
+fn policies_of(registry: &Registry, cx: &Context<'_>, token: TokenRef<'_>) -> Result<PolicyNames, Error> {
     let known = registry.lookup(&cx.view, token, cx.now).map_err(|error| match error {
         Error::Denied => Error::field("token", "invalid token"),
         other => other,
     })?;
     let policies = known.get("policies").and_then(Json::as_array).cloned().unwrap_or_default();
-    Ok(policies.iter().filter_map(Json::as_str).map(str::to_owned).collect())
+    Ok(policies.iter().filter_map(Json::as_str).map(str::to_owned).collect::<Vec<_>>().into())
 }
 
 fn answer(
     registry: &Registry,
     cx: &Context<'_>,
-    policies: &[String],
+    policies: &PolicyNames,
     paths: Vec<String>,
 ) -> Result<Map<String, Json>, Error> {
     let acl = registry.acl_in(&cx.view, policies, cx.now)?;

@@ -1,7 +1,7 @@
 //! `cubbyhole/`: a place for secrets that belongs to one token and goes with it.
 
 use framework::Operation::{Delete, List, Read, Update};
-use framework::{Context, Engine, Error, FreeForm, Input, Json, Map, Page, Route, Secret, TokenKind, fields};
+use framework::{Context, Engine, Error, FreeForm, Input, Map, Output, Page, Route, Secret, TokenKind, fields};
 
 use crate::Keys;
 
@@ -26,6 +26,10 @@ fields! {
     }
 }
 
+/// The warning is OpenBao's.
+const DEPRECATED: &str = "Reading from 'cubbyhole/response' is deprecated. Please use sys/wrapping/unwrap to unwrap responses, \
+                          as it provides additional security checks and other benefits.";
+
 /// A batch token has no record that its cubbyhole could go with.
 fn name(cx: &Context<'_>, path: &str) -> Result<String, Error> {
     if cx.caller.kind != TokenKind::Service.name() {
@@ -34,24 +38,38 @@ fn name(cx: &Context<'_>, path: &str) -> Result<String, Error> {
     Ok(format!("{}/{path}", cx.caller.token))
 }
 
-fn exists(cx: &Context<'_>, input: &Input) -> Result<bool, Error> {
-    Ok(cx.view.get(&name(cx, input.part("path"))?)?.is_some())
+/// The name of one secret, not of a folder.
+fn secret(cx: &Context<'_>, path: &str) -> Result<String, Error> {
+    match path {
+        "" => Err(Error::invalid("missing path")),
+        path if path.ends_with('/') => Err(Error::invalid("cannot write to a path ending in '/'")),
+        path => name(cx, path),
+    }
 }
 
-fn read(cx: &Context<'_>, at: At) -> Result<Map<String, Json>, Error> {
-    let record = cx.view.get(&name(cx, &at.path)?)?.ok_or(Error::NotFound)?;
-    serde_json::from_slice(record.expose()).map_err(Error::internal)
+fn exists(cx: &Context<'_>, input: &Input) -> Result<bool, Error> {
+    Ok(cx.view.get(&secret(cx, input.part("path"))?)?.is_some())
+}
+
+fn read(cx: &Context<'_>, at: At) -> Result<Output, Error> {
+    let path = at.path.trim_end_matches('/');
+    let record = cx.view.get(&secret(cx, path)?)?.filter(|_| path == at.path).ok_or(Error::NotFound)?;
+    let data = serde_json::from_slice(record.expose()).map_err(Error::internal)?;
+    let old_form = path == "response" && registry::wraps(&cx.caller.policies);
+    let warnings = if old_form { vec![DEPRECATED.to_owned()] } else { Vec::new() };
+    Ok(Output { data: Some(data), warnings, ..Output::default() })
 }
 
 fn write(cx: &Context<'_>, put: FreeForm) -> Result<(), Error> {
     if put.data.is_empty() {
         return Err(Error::invalid("missing data fields"));
     }
-    cx.view.put(&name(cx, &put.path)?, Secret::transient(serde_json::to_vec(&put.data).map_err(Error::internal)?))
+    let record = serde_json::to_vec::<Map<_, _>>(&put.data).map_err(Error::internal)?;
+    cx.view.put(&secret(cx, &put.path)?, Secret::transient(record))
 }
 
 fn delete(cx: &Context<'_>, at: At) -> Result<(), Error> {
-    cx.view.delete(&name(cx, &at.path)?)
+    cx.view.delete(&secret(cx, &at.path)?)
 }
 
 fn list(cx: &Context<'_>, at: At) -> Result<Keys, Error> {

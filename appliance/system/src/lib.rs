@@ -10,12 +10,15 @@ mod internal;
 mod keys;
 mod mounts;
 mod openapi;
+mod password_policies;
 mod policies;
 mod rekey;
 mod seal;
 mod shares;
 mod token;
 mod token_roles;
+mod tools;
+mod wrapping;
 
 use std::sync::{Arc, Weak};
 
@@ -80,6 +83,7 @@ pub fn engines(core: &Core) -> Vec<Engine> {
         seal::routes(core),
         mounts::routes(core),
         policies::routes(core),
+        password_policies::routes(core),
         audit::routes(core),
         capabilities::routes(core),
         keys::routes(core),
@@ -87,6 +91,8 @@ pub fn engines(core: &Core) -> Vec<Engine> {
         rekey::routes(core),
         internal::routes(core),
         openapi::routes(core),
+        tools::routes(),
+        wrapping::routes(core),
     ];
     let system = Engine {
         kind: "system",

@@ -10,16 +10,12 @@ use registry::{Issued, Registry, TokenRef, TokenSpec};
 use crate::{Core, Keys, Nothing, token_roles};
 
 pub(crate) fn engine(core: &Core) -> Engine {
-    let mut routes = making(core);
-    routes.extend(looking_up(core));
-    routes.extend(renewing(core));
-    routes.extend(revoking(core));
-    routes.extend(token_roles::routes(core));
+    let routes = [making(core), looking_up(core), renewing(core), revoking(core), token_roles::routes(core)];
     Engine {
         kind: "token",
         about: "The token credential backend is always enabled and builtin. Client tokens are used to identify a client and to \
                 allow it to associate policies and ACLs which are enforced on every request.",
-        routes,
+        routes: routes.into_iter().flatten().map(Route::sees_token).collect(),
         ..Engine::default()
     }
 }

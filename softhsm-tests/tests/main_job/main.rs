@@ -11,6 +11,7 @@ mod mounts;
 mod policies;
 mod seal;
 mod tokens;
+mod wrapping;
 
 use softhsm_tests::{Seal, Server, Setup};
 
@@ -38,6 +39,13 @@ fn main_job(seal: Seal, storage: &'static str) {
     tokens::a_tree_falls_together(&server);
     tokens::uses_are_counted_under_a_race(&server);
     tokens::a_token_expires(&server);
+    wrapping::an_answer_is_put_away_and_got_out_once(&server);
+    wrapping::every_kind_of_answer(&server);
+    wrapping::what_a_wrapping_token_may_do(&server);
+    wrapping::by_hand(&server);
+    wrapping::one_of_thirty_gets_it(&server);
+    wrapping::in_the_audit_log(&server);
+    wrapping::cubbyholes(&server);
     audit::lines(&server);
     audit::devices(&server);
     documents::openapi(&server);

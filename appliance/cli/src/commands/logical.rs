@@ -219,11 +219,17 @@ fn delete(call: &mut Call<'_, '_>) -> Result<(), Failure> {
 }
 
 fn unwrap(call: &mut Call<'_, '_>) -> Result<(), Failure> {
-    let ask = match call.arguments.first() {
-        Some(token) => Ask::put("sys/wrapping/unwrap", json!({"token": token})),
-        None => Ask::put_empty("sys/wrapping/unwrap"),
+    let mut client = call.client()?;
+    let named = call.arguments.first().map(|token| token.trim().to_owned());
+    let ask = match named.filter(|token| client.token.as_ref() != Some(token)) {
+        Some(token) if client.token.is_some() => Ask::put("sys/wrapping/unwrap", json!({"token": token})),
+        // Who has no other token may still get out what is under this one.
+        other => {
+            client.token = other.or(client.token.take());
+            Ask::put_empty("sys/wrapping/unwrap")
+        }
     };
-    match call.client()?.secret(&ask).map_err(|fault| fault.during("Error unwrapping"))? {
+    match client.secret(&ask).map_err(|fault| fault.during("Error unwrapping"))? {
         Some(secret) => call.show(&secret),
         None => Err(Failure::server("Could not find wrapped response")),
     }

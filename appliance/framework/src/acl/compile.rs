@@ -65,7 +65,7 @@ fn ranks(rules: &[Merged]) -> Vec<u32> {
 impl Acl {
     /// Merges policies for one identity, at one moment.
     ///
-    /// Paths with a template that `identity` has no value for are left out, as are those that have expired; see
+    /// Paths with a template that `identity` has no value for are left out, as are policies and paths that have expired; see
     /// [`Acl::expires`]. Policies that are not there are simply not given.
     pub fn compile<'p>(
         policies: impl IntoIterator<Item = &'p Policy>,
@@ -73,19 +73,17 @@ impl Acl {
         now: Timestamp,
     ) -> Self {
         let mut acl = Self::default();
-        for policy in policies {
+        for policy in policies.into_iter().filter(|policy| policy.in_force(now)) {
+            acl.ends_with(policy.expires());
             acl.root |= policy.root;
             let number = u32::try_from(acl.policies.len()).unwrap_or(u32::MAX);
             acl.policies.push(policy.name().into());
             for rule in &policy.rules {
-                if rule.expires.is_some_and(|at| at < now) {
+                if rule.expires.is_some_and(|end| end <= now) {
                     continue;
                 }
-                acl.expires = match (acl.expires, rule.expires) {
-                    (Some(a), Some(b)) => Some(a.min(b)),
-                    (a, b) => a.or(b),
-                };
-                let Some(path) = rule.path.render(identity) else { continue };
+                acl.ends_with(rule.expires);
+                let Some(path) = rule.path.render(identity, policy.values) else { continue };
                 let pattern = Pattern::new(path);
                 let fresh = acl.rules.len();
                 let found = acl.trie.insert(&pattern, u32::try_from(fresh).unwrap_or(u32::MAX));
@@ -106,7 +104,11 @@ impl Acl {
         acl
     }
 
-    /// When the first of the rules expires: from then on the ACL must be compiled anew.
+    fn ends_with(&mut self, part: Option<Timestamp>) {
+        self.expires = [self.expires, part].into_iter().flatten().min();
+    }
+
+    /// When the first of the policies or rules expires: from then on the ACL must be compiled anew.
     pub fn expires(&self) -> Option<Timestamp> {
         self.expires
     }

@@ -16,7 +16,8 @@
 //! matches `foo/`. (So does OpenBao 2.7. Vault asks the wildcards about `foo` before it asks them about `foo/`.)
 //!
 //! **Where this is stricter than Vault.** A value that a template fills in is taken as it stands: a `*` or `+` in an entity's
-//! name is no wildcard. Keys, template directives and capabilities that would have no effect are refused when the policy is
+//! name is no wildcard, and a value with a slash fits nowhere, unless the policy allows the one or the other ([`Values`]; by
+//! OpenBao such a value makes all of the token's policies void). Keys, template directives and capabilities that would have no effect are refused when the policy is
 //! written. An empty value does not satisfy a list of allowed values. Numbers are compared as numbers, and denied values also
 //! in their text form.
 
@@ -33,4 +34,4 @@ pub use capability::Capabilities;
 pub use compile::Acl;
 pub use judge::{Cause, Judgement, Question, Refusal};
 pub use policy::Policy;
-pub use template::{Alias, Group, Identity};
+pub use template::{Alias, Group, Identity, Values};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::capability::Capabilities;
 use super::limits::{Limits, Parameters};
-use super::template::Template;
+use super::template::{Template, Values};
 use crate::hcl::{self, Block, Body, ParseError, Reader, Value};
 use crate::{Error, Json, Map, Timestamp};
 
@@ -15,6 +15,8 @@ pub struct Policy {
     text: String,
     pub(super) rules: Vec<Rule>,
     pub(super) root: bool,
+    pub(super) values: Values,
+    expires: Option<Timestamp>,
 }
 
 /// What a policy says about one path.
@@ -37,12 +39,46 @@ impl Policy {
         let failed = |message: String| Error::invalid(format!("failed to parse policy: {message}"));
         let body = hcl::parse(text).map_err(|error| failed(error.to_string()))?;
         let rules = rules(&body).map_err(|Unusable(message)| failed(message))?;
-        Ok(Self { name: name.to_owned(), text: text.to_owned(), rules, root: false })
+        Ok(Self {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            rules,
+            root: false,
+            values: Values::default(),
+            expires: None,
+        })
     }
 
     /// The policy `root`, which allows everything. No text can say that, whatever name it is parsed under.
     pub fn root() -> Self {
-        Self { name: "root".to_owned(), text: String::new(), rules: Vec::new(), root: true }
+        Self {
+            name: "root".to_owned(),
+            text: String::new(),
+            rules: Vec::new(),
+            root: true,
+            values: Values::default(),
+            expires: None,
+        }
+    }
+
+    /// The same, but in force only before this moment.
+    pub fn until(self, expires: Option<Timestamp>) -> Self {
+        Self { expires, ..self }
+    }
+
+    /// The same, with these values filled into its templates.
+    pub fn filled_with(self, values: Values) -> Self {
+        Self { values, ..self }
+    }
+
+    /// From when on it says nothing.
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.expires
+    }
+
+    /// Whether it says something at this moment.
+    pub fn in_force(&self, now: Timestamp) -> bool {
+        self.expires.is_none_or(|end| now < end)
     }
 
     /// The text of the policy `default`, which covers what Vault's covers.

@@ -42,6 +42,16 @@ pub struct Group {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// What values may be filled in.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Values {
+    /// Values with a slash in them. Without this, a path that needs such a value is not in the policy: who chooses a name
+    /// must not choose how deep the path reaches.
+    pub slashes: bool,
+    /// A `*` or `+` in a value is a wildcard. Without this it stands for itself.
+    pub wildcards: bool,
+}
+
 /// A path with directives in it.
 #[derive(Clone, Debug)]
 pub(super) struct Template {
@@ -76,7 +86,7 @@ enum Field {
 #[derive(Debug, Default)]
 pub(super) struct Rendered {
     pub(super) text: String,
-    /// The bytes of `text` that were filled in: no wildcards there.
+    /// The bytes of `text` in which there are no wildcards, since they were filled in.
     pub(super) filled: Vec<Range<usize>>,
 }
 
@@ -106,18 +116,20 @@ impl Template {
         self.parts.iter().any(|part| matches!(part, Part::Directive(_)))
     }
 
-    /// The path for an identity; `None` if it has no value for a directive: then the path is not in the policy.
-    pub(super) fn render(&self, identity: Option<&Identity>) -> Option<Rendered> {
+    /// The path for an identity; `None` if it has no fitting value for a directive: then the path is not in the policy.
+    pub(super) fn render(&self, identity: Option<&Identity>, values: Values) -> Option<Rendered> {
         let mut path = Rendered::default();
         for part in &self.parts {
             match part {
                 Part::Text(text) => path.text.push_str(text),
                 Part::Directive(directive) => {
-                    let value = directive.value(identity?)?;
+                    let value = directive.value(identity?).filter(|value| values.slashes || !value.contains('/'))?;
                     let start = path.text.len();
                     let slash = start == 0 && !self.stripped;
                     path.text.push_str(value.strip_prefix('/').filter(|_| slash).unwrap_or(value));
-                    path.filled.push(start..path.text.len());
+                    if !values.wildcards {
+                        path.filled.push(start..path.text.len());
+                    }
                 }
             }
         }

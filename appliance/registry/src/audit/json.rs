@@ -77,6 +77,10 @@ impl<'a> Writer<'a> {
             return;
         }
         self.name(name);
+        self.array(values);
+    }
+
+    pub(crate) fn array<T: AsRef<str>>(&mut self, values: &[T]) {
         self.out.push(b'[');
         for value in values {
             self.comma();

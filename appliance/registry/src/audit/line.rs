@@ -3,7 +3,7 @@
 use aws_lc_rs::{digest, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use framework::{Ask, Auth, Caller, Error, Json, Map, Operation, Output, Timestamp};
+use framework::{Ask, Auth, Caller, Error, Json, Map, Operation, Output, PolicyNames, Recorded, Timestamp};
 
 use super::device::Format;
 use super::json::Writer;
@@ -106,8 +106,9 @@ impl<'a> Line<'a> {
                 w.hidden_field("client_token", &hidden.token);
                 w.hidden_field("accessor", &hidden.accessor);
                 w.text("display_name", &caller.display_name);
-                w.list("policies", &caller.policies);
-                w.list("token_policies", &caller.policies);
+                let policies = recorded(w, &caller.policies);
+                w.hidden_field("policies", &policies.list);
+                w.hidden_field("token_policies", &policies.list);
             }
             if !nobody || allowed {
                 w.object("policy_results", |w| {
@@ -154,7 +155,8 @@ impl<'a> Line<'a> {
         let (shown, version) = (self.shown, self.version);
         self.w.object("request", |w| {
             w.text("id", &ask.origin.request_id);
-            w.text("client_id", &client_id(ask.caller));
+            let client_id = client_id(w, ask.caller);
+            w.text("client_id", client_id);
             w.text("operation", ask.operation.name());
             mount(w, ask, "mount_running_version", version);
             w.hidden_field("client_token", &hidden.token);
@@ -177,9 +179,13 @@ impl<'a> Line<'a> {
     fn answered(&mut self, ask: &Ask<'_>, answer: &Result<Output, Error>) {
         self.w.name("response");
         self.w.out.push(b'{');
-        if let Ok(Output { auth: Some(auth), .. }) = answer {
+        if let Ok(Output { auth: Some(auth), wrap_info: None, .. }) = answer {
             self.auth(auth);
         }
+        let wrapped = answer.as_ref().ok().and_then(|output| output.wrap_info.as_ref()).map(|info| {
+            let token = std::str::from_utf8(info.token.expose()).unwrap_or_default();
+            (info, self.hide(token, false), self.hide(&info.accessor, true), self.hide(&info.wrapped_accessor, true))
+        });
         let w = &mut self.w;
         mount(w, ask, "mount_running_plugin_version", self.version);
         match answer {
@@ -200,6 +206,16 @@ impl<'a> Line<'a> {
                     None => {}
                 }
                 w.list("warnings", &output.warnings);
+                if let Some((info, token, accessor, wrapped_accessor)) = &wrapped {
+                    w.object("wrap_info", |w| {
+                        w.number("ttl", info.ttl.as_secs());
+                        w.hidden_field("token", token);
+                        w.hidden_field("accessor", accessor);
+                        w.text("creation_time", &info.created.to_string());
+                        w.text("creation_path", &info.path);
+                        w.hidden_field("wrapped_accessor", wrapped_accessor);
+                    });
+                }
             }
             Err(Error::NotFound) => {}
             // It may repeat what the client sent.
@@ -230,13 +246,24 @@ fn metadata<'m>(w: &mut Writer<'_>, mut pairs: impl Iterator<Item = (&'m String,
 }
 
 /// Names a client for counting, as Vault does: the entity, or a digest of the policies and the namespace.
-fn client_id(caller: &Caller) -> String {
+fn client_id<'c>(w: &Writer<'_>, caller: &'c Caller) -> &'c str {
     if caller.token.is_empty() || !caller.entity_id.is_empty() {
-        return caller.entity_id.clone();
+        return &caller.entity_id;
     }
-    let mut text = caller.policies.join("\x7f");
-    text.push_str("\0root");
-    STANDARD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
+    &recorded(w, &caller.policies).client_id
+}
+
+/// Worked out once for a token: it may have a thousand policies, and each of its requests names them four times.
+fn recorded<'p>(w: &Writer<'_>, policies: &'p PolicyNames) -> &'p Recorded {
+    policies.recorded(|names| {
+        let text = format!("{}\0root", names.join("\x7f"));
+        let client_id = STANDARD.encode(digest::digest(&digest::SHA256, text.as_bytes()));
+        let mut list = w.part();
+        if !names.is_empty() {
+            list.array(names);
+        }
+        Recorded { list: list.out, client_id }
+    })
 }
 
 /// What kind of error it was; the sentence itself may repeat what the client sent, and stands in `response.data`.

@@ -101,7 +101,7 @@ impl Registry {
             return Err(Error::invalid("expiring root tokens cannot create non-expiring root tokens"));
         }
         for policy in &policies {
-            if !self.policy_exists(view, policy)? {
+            if !self.policy_exists(view, policy, now)? {
                 warnings.push(format!("Policy {policy:?} does not exist"));
             }
         }

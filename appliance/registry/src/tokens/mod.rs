@@ -26,7 +26,8 @@ pub use create::TokenSpec;
 pub use issue::Issued;
 pub(crate) use issue::create_root;
 use name::Name;
-use record::{Known, TokenRecord};
+use record::Known;
+pub(crate) use record::TokenRecord;
 pub use roles::TokenRole;
 
 use crate::registry::{HmacKey, Registry};

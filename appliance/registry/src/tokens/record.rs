@@ -126,7 +126,7 @@ impl TokenRecord {
             kind: self.kind().name(),
             issued: self.created(),
             display_name: self.display_name,
-            policies: self.policies,
+            policies: self.policies.into(),
             metadata: self.meta,
             entity_id: self.entity_id,
             ttl: self.creation_ttl,
