@@ -24,7 +24,7 @@ pub(crate) const NAME_KEY: usize = 64;
 /// Most bytes of a key on the disk.
 const LONGEST: usize = 2048;
 
-/// Sealed names of folders that are kept: [`SHARDS`] × 2 × this.
+/// Sealed names of folders, and of records, that are kept: [`SHARDS`] × 2 × this of each.
 const HALF_SHARD: usize = 128;
 const SHARDS: usize = 16;
 
@@ -37,6 +37,8 @@ pub(crate) struct Names {
     hash: Guarded<Polyval>,
     /// Sealed names of folders by hash of their plain name. Holds nothing that is not on the disk.
     recent: [Mutex<Recent<Arc<str>>>; SHARDS],
+    /// The same for records: a request reads a record, checks at commit that it is still the same, and writes it.
+    records: [Mutex<Recent<Key>>; SHARDS],
 }
 
 impl Names {
@@ -50,7 +52,9 @@ impl Names {
             random_bytes(&mut key);
             Polyval::new(&key)
         })?;
-        Ok(Self { key, hash, recent: std::array::from_fn(|_| Mutex::new(Recent::new(HALF_SHARD))) })
+        let recent = std::array::from_fn(|_| Mutex::new(Recent::new(HALF_SHARD)));
+        let records = std::array::from_fn(|_| Mutex::new(Recent::new(HALF_SHARD)));
+        Ok(Self { key, hash, recent, records })
     }
 
     /// The raw key, for the serialised keyring.
@@ -60,8 +64,19 @@ impl Names {
 
     /// Where the record `key` lies on the disk.
     pub(crate) fn seal_key(&self, key: &Key) -> Result<Key, Error> {
+        let hash = self.hash(key.as_str());
+        let shard = shard(&self.records, hash);
+        if let Some(sealed) =
+            shard.and_then(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).get(hash).cloned())
+        {
+            return Ok(sealed);
+        }
         let (folder, leaf) = key.split();
-        Key::new(self.seal(folder, Some(leaf))?)
+        let sealed = Key::new(self.seal(folder, Some(leaf))?)?;
+        if let Some(shard) = shard {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).insert(hash, sealed.clone());
+        }
+        Ok(sealed)
     }
 
     /// Where the folder `prefix` lies on the disk.
@@ -119,7 +134,7 @@ impl Names {
         let mut ancestor = folder;
         while !ancestor.is_empty() {
             let hash = self.hash(ancestor);
-            if let Some(shard) = self.shard(hash)
+            if let Some(shard) = shard(&self.recent, hash)
                 && let Some(sealed) = shard.lock().unwrap_or_else(PoisonError::into_inner).get(hash)
             {
                 return (Some(sealed.clone()), folder.get(ancestor.len()..).unwrap_or_default());
@@ -132,7 +147,7 @@ impl Names {
 
     fn remember(&self, folder: &str, sealed: &str) {
         let hash = self.hash(folder);
-        if let Some(shard) = self.shard(hash) {
+        if let Some(shard) = shard(&self.recent, hash) {
             shard.lock().unwrap_or_else(PoisonError::into_inner).insert(hash, sealed.into());
         }
     }
@@ -145,15 +160,15 @@ impl Names {
         u128::from_be_bytes(hash.finalize().into())
     }
 
-    fn shard(&self, hash: u128) -> Option<&Mutex<Recent<Arc<str>>>> {
-        // The low 64 bits choose the bucket inside the shard; the high ones choose the shard.
-        self.recent.get(usize::try_from((hash >> 64) % SHARDS as u128).unwrap_or_default())
-    }
-
     /// The cipher changes while it works, so it cannot be shared: each call makes its own, on the stack.
     fn siv(&self) -> Result<Aes256Siv, Error> {
         Aes256Siv::new_from_slice(self.key.expose()).map_err(Error::internal)
     }
+}
+
+fn shard<V>(shards: &[Mutex<Recent<V>>; SHARDS], hash: u128) -> Option<&Mutex<Recent<V>>> {
+    // The low 64 bits choose the bucket inside the shard; the high ones choose the shard.
+    shards.get(usize::try_from((hash >> 64) % SHARDS as u128).unwrap_or_default())
 }
 
 /// Appends the sealed form of `segment` to `sealed`, the sealed name of its folder.
@@ -217,7 +232,10 @@ mod tests {
             }
         }
         let kept: usize = warm.recent.iter().map(|shard| shard.lock().unwrap().len()).sum();
-        assert!(kept <= 2 * SHARDS * HALF_SHARD && kept > SHARDS * HALF_SHARD / 2, "{kept}");
+        let records: usize = warm.records.iter().map(|shard| shard.lock().unwrap().len()).sum();
+        for kept in [kept, records] {
+            assert!(kept <= 2 * SHARDS * HALF_SHARD && kept > SHARDS * HALF_SHARD / 2, "{kept}");
+        }
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod seal;
 mod store;
 mod token;
 mod transaction;
+mod waiting;
 
 pub use audit::{Ask, AuditSink};
 pub use ceremony::{
@@ -59,3 +60,4 @@ pub use serde_json::{Map, Value as Json};
 pub use store::{Batch, Ciphertext, Class, MountId, Page, Store, Version, Versioned, Write};
 pub use token::{Auth, TokenKind, TokenRule};
 pub use transaction::{Transaction, View};
+pub use waiting::{ThreadOwner, announce_waits_to, waiting};

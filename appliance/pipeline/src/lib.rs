@@ -4,6 +4,7 @@
 mod authorize;
 mod corridor;
 mod help;
+mod pool;
 mod request;
 mod workers;
 

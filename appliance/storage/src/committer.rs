@@ -5,24 +5,20 @@ use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use framework::{Batch, Ciphertext, Error, Key, Version};
+use framework::{Ciphertext, Error, Key, Version};
 
 use crate::Options;
 use crate::index::{self, Index};
 use crate::keeper::Keeper;
 use crate::log::{Append, Entry, Log, LogError, Position, Record};
+use crate::queue::{Answer, Patience, Queue, Request};
 use crate::record::LARGEST_RECORD;
 use crate::restore::replay;
 use crate::slot::Slot;
 
-/// At most this many transactions share a sync.
-const GROUP: usize = 512;
-/// A group is closed once its values are this large.
-const GROUP_BYTES: usize = 8 << 20;
 /// How long a group waits for the next transaction, as long as it is smaller than the last one: about what the sync costs
 /// that is saved. Nobody waits who comes alone.
 const GAP: RangeInclusive<Duration> = Duration::from_micros(100)..=Duration::from_micros(300);
@@ -30,21 +26,6 @@ const GAP: RangeInclusive<Duration> = Duration::from_micros(100)..=Duration::fro
 const LONGEST_WAIT: Duration = Duration::from_millis(2);
 /// An index that failed is opened again at most this often.
 const RETRY: Duration = Duration::from_millis(500);
-
-/// What the committer is asked.
-pub(crate) enum Message {
-    Commit(Request),
-    /// A reader found the index failing.
-    Look,
-    /// Finish what came before this, then end.
-    Close,
-}
-
-/// One transaction and where its answer goes. If this is dropped unanswered, the caller's wait ends too.
-pub(crate) struct Request {
-    pub(crate) batch: Batch<Ciphertext>,
-    pub(crate) answer: SyncSender<Result<(), Error>>,
-}
 
 /// What can be seen of the committer from outside.
 #[derive(Default)]
@@ -81,7 +62,7 @@ pub(crate) struct Verifying {
 }
 
 impl Verifying {
-    pub(crate) fn start(slot: Arc<Slot>, queue: SyncSender<Message>) -> std::io::Result<Self> {
+    pub(crate) fn start(slot: Arc<Slot>, queue: Arc<Queue>) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let asked = stop.clone();
         let work = move || {
@@ -93,7 +74,7 @@ impl Verifying {
                 Err(error) => {
                     tracing::error!(%error, "the storage index is made again");
                     slot.mark_failed();
-                    let _ = queue.try_send(Message::Look);
+                    let _ = queue.look();
                 }
             }
         };
@@ -111,14 +92,15 @@ impl Verifying {
 }
 
 impl Committer {
-    /// Works until it is told to close or nobody can ask any more.
-    pub(crate) fn run(mut self, queue: &Receiver<Message>) {
+    /// Works until it is told to close.
+    pub(crate) fn run(mut self, queue: &Queue) {
         let ended = catch_unwind(AssertUnwindSafe(|| self.serve(queue)));
+        queue.end();
         if let Some(verifying) = self.verifying.take() {
             verifying.end();
         }
         if ended.is_err() {
-            // The state of this struct is unknown. Readers go on; writers get an error, since the queue ends here.
+            // The state of this struct is unknown. Readers go on; writers get an error, since the queue has ended.
             tracing::error!(
                 "the storage committer panicked; nothing more is written until the server is started again"
             );
@@ -127,61 +109,21 @@ impl Committer {
         self.keeper.finish(self.in_step, &self.slot);
     }
 
-    fn serve(&mut self, queue: &Receiver<Message>) {
+    fn serve(&mut self, queue: &Queue) {
         let mut open = true;
         while open {
-            let mut group = Vec::new();
             // While something is wrong, it is looked after even if nobody asks.
             let troubled = self.slot.has_failed() || self.keeper.is_makeshift();
-            let first = if troubled { queue.recv_timeout(RETRY) } else { queue.recv().map_err(Into::into) };
-            open = match first {
-                Ok(message) => self.take(message, &mut group) && self.drain(queue, &mut group),
-                Err(RecvTimeoutError::Timeout) => true,
-                Err(RecvTimeoutError::Disconnected) => false,
-            };
-            self.commit(group);
+            let gap = self.append_took.clamp(*GAP.start(), *GAP.end());
+            let patience = Patience { company: self.company, gap, longest: LONGEST_WAIT };
+            let work = queue.next(troubled.then_some(RETRY), patience);
+            open = !work.close;
+            if !work.group.is_empty() {
+                self.company = work.group.len();
+            }
+            self.commit(work.group);
             self.upkeep();
         }
-    }
-
-    /// Whether to go on.
-    fn take(&mut self, message: Message, group: &mut Vec<Request>) -> bool {
-        match message {
-            Message::Commit(request) => group.push(request),
-            Message::Look => {}
-            Message::Close => return false,
-        }
-        true
-    }
-
-    /// Gathers what waits, and, where the last group had company, gives it a moment to come again.
-    fn drain(&mut self, queue: &Receiver<Message>, group: &mut Vec<Request>) -> bool {
-        let mut bytes: usize = group.iter().map(size).sum();
-        let mut deadline = None;
-        while group.len() < GROUP && bytes < GROUP_BYTES {
-            let message = match queue.try_recv() {
-                Ok(message) => message,
-                Err(TryRecvError::Disconnected) => return false,
-                Err(TryRecvError::Empty) if group.len() >= self.company => break,
-                Err(TryRecvError::Empty) => {
-                    let now = Instant::now();
-                    let deadline = *deadline.get_or_insert_with(|| now + LONGEST_WAIT);
-                    let gap = self.append_took.clamp(*GAP.start(), *GAP.end());
-                    match queue.recv_timeout(gap.min(deadline.saturating_duration_since(now))) {
-                        Ok(message) => message,
-                        Err(RecvTimeoutError::Timeout) => break,
-                        Err(RecvTimeoutError::Disconnected) => return false,
-                    }
-                }
-            };
-            let before = group.len();
-            if !self.take(message, group) {
-                return false;
-            }
-            bytes += group.get(before).map_or(0, size);
-        }
-        self.company = group.len();
-        true
     }
 
     fn commit(&mut self, group: Vec<Request>) {
@@ -238,20 +180,20 @@ impl Committer {
     }
 
     /// Checks each transaction against the index and the ones before it in the group. Those that fail are answered here.
-    fn judge(&self, group: Vec<Request>, index: &dyn Index) -> (Vec<Record>, Vec<SyncSender<Result<(), Error>>>) {
+    fn judge(&self, group: Vec<Request>, index: &dyn Index) -> (Vec<Record>, Vec<Answer>) {
         let mut staged: HashMap<Key, Version> = HashMap::new();
         let (mut records, mut answers) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
         let mut position = self.tail;
-        for Request { batch, answer } in group {
+        for Request { batch, answer, .. } in group {
             match outdated(&batch.reads, &staged, index) {
                 Ok(false) => {}
                 Ok(true) => {
-                    let _ = answer.send(Err(Error::Conflict));
+                    answer.give(Err(Error::Conflict));
                     continue;
                 }
                 Err(error) => {
                     self.slot.mark_failed();
-                    let _ = answer.send(Err(error));
+                    answer.give(Err(error));
                     continue;
                 }
             }
@@ -266,7 +208,7 @@ impl Committer {
                 value: write.value.map(|value| value.0),
             };
             let Some(record) = Record::new(position, self.epoch, batch.writes.into_iter().map(entry).collect()) else {
-                let _ = answer.send(Err(Error::TooLarge { limit: LARGEST_RECORD }));
+                answer.give(Err(Error::TooLarge { limit: LARGEST_RECORD }));
                 continue;
             };
             position = record.position();
@@ -322,10 +264,6 @@ impl Committer {
     }
 }
 
-fn size(request: &Request) -> usize {
-    request.batch.writes.iter().map(|write| write.value.as_ref().map_or(0, |value| value.0.len())).sum()
-}
-
 /// Whether something that was read has changed since.
 fn outdated(reads: &[(Key, Version)], staged: &HashMap<Key, Version>, index: &dyn Index) -> Result<bool, Error> {
     for (key, seen) in reads {
@@ -340,20 +278,19 @@ fn outdated(reads: &[(Key, Version)], staged: &HashMap<Key, Version>, index: &dy
     Ok(false)
 }
 
-fn answer_all(answers: Vec<SyncSender<Result<(), Error>>>) {
+fn answer_all(answers: Vec<Answer>) {
     for answer in answers {
-        // A caller that has gone away needs no answer.
-        let _ = answer.send(Ok(()));
+        answer.give(Ok(()));
     }
 }
 
-fn refuse(answers: impl IntoIterator<Item = SyncSender<Result<(), Error>>>, why: &str) {
+fn refuse(answers: impl IntoIterator<Item = Answer>, why: &str) {
     for answer in answers {
-        let _ = answer.send(Err(Error::internal(format!("storage: {why}"))));
+        answer.give(Err(Error::internal(format!("storage: {why}"))));
     }
 }
 
-fn refuse_log(answers: Vec<SyncSender<Result<(), Error>>>, error: &LogError) {
+fn refuse_log(answers: Vec<Answer>, error: &LogError) {
     tracing::error!(%error, "a write to the journal failed");
     refuse(answers, &error.to_string());
 }

@@ -22,6 +22,7 @@ mod folder;
 mod index;
 mod keeper;
 pub mod log;
+mod queue;
 mod record;
 mod restore;
 mod slot;

@@ -6,7 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use crate::disk::Disk;
-use crate::index::{self, Index, IndexError, MemoryIndex, RedbIndex, SledFiles, SledIndex, State};
+use crate::index::{self, Cached, Index, IndexError, MemoryIndex, RedbIndex, SledFiles, SledIndex, State};
 use crate::log::{Log, LogError, Position, SegmentLog};
 use crate::snapshot::Snapshot;
 use crate::{Kind, OpenError};
@@ -136,6 +136,15 @@ impl Indexes {
 impl Restorer {
     /// An index that holds what the journal says: the one that was opened, brought up to date, or a new one.
     pub(crate) fn restore(
+        &self,
+        opened: Result<Arc<dyn Index>, IndexError>,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<Arc<dyn Index>, OpenError> {
+        let below = self.restore_below(opened, snapshot)?;
+        Ok(Arc::new(Cached::new(below, self.indexes.cache_bytes)))
+    }
+
+    fn restore_below(
         &self,
         opened: Result<Arc<dyn Index>, IndexError>,
         snapshot: Option<&Snapshot>,

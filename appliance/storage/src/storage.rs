@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,14 +9,15 @@ use std::time::Duration;
 use framework::{Batch, Ciphertext, Error, Key, Page, Prefix, Store, Version, Versioned};
 
 use crate::OpenError;
-use crate::committer::{Committer, Counters, Message, Request, Verifying};
+use crate::committer::{Committer, Counters, Verifying};
 use crate::disk::{Disk, RealDisk};
 use crate::folder::{self, Lock};
 use crate::index::{self, Index, IndexError, MemoryIndex, SledFiles};
 use crate::keeper::Keeper;
 use crate::log::{Log, MemoryLog, Position, SegmentLog};
+use crate::queue::Queue;
 use crate::restore::{Indexes, Restorer};
-use crate::slot::{Slot, closed};
+use crate::slot::Slot;
 use crate::snapshot::Snapshot;
 
 /// How long a caller waits for its write before it is told that the disk does not answer.
@@ -39,7 +39,7 @@ pub enum Kind {
 /// How much is held where.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Memory for the index' cache, in bytes.
+    /// Memory for the index' cache, in bytes, and as much again for records that were read lately.
     pub cache_bytes: usize,
     /// A journal file is followed by another once it is this large, in bytes.
     pub segment_bytes: u64,
@@ -83,7 +83,7 @@ pub struct Stats {
 /// An open data directory. Dropping it closes it.
 pub struct Storage {
     slot: Arc<Slot>,
-    queue: SyncSender<Message>,
+    queue: Arc<Queue>,
     log: Arc<dyn Log>,
     disk: Option<Arc<dyn Disk>>,
     counters: Arc<Counters>,
@@ -184,7 +184,7 @@ fn start(
     let slot = Arc::new(Slot::new(index, !verify));
     let counters = Arc::new(Counters::default());
     counters.sequence.store(tail.sequence, Ordering::Relaxed);
-    let (queue, waiting) = sync_channel(options.waiting_writers.max(1));
+    let queue = Queue::new(options.waiting_writers);
     let verifying = verify.then(|| Verifying::start(slot.clone(), queue.clone())).transpose();
     let committer = Committer {
         verifying: verifying.map_err(OpenError::io("starting the check of the index"))?,
@@ -201,7 +201,12 @@ fn start(
         last_retry: None,
     };
     let thread = std::thread::Builder::new().name("committer".to_owned());
-    let thread = thread.spawn(move || committer.run(&waiting)).map_err(OpenError::io("starting the committer"))?;
+    let thread = thread
+        .spawn({
+            let queue = Arc::clone(&queue);
+            move || committer.run(&queue)
+        })
+        .map_err(OpenError::io("starting the committer"))?;
     let held = Mutex::new(Held { committer: Some(thread), lock: None });
     Ok(Arc::new(Storage { slot, queue, log, disk, counters, held }))
 }
@@ -211,7 +216,7 @@ impl Storage {
     pub fn close(&self) {
         let held = std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
         if let Some(committer) = held.committer {
-            let _ = self.queue.send(Message::Close);
+            self.queue.close();
             let _ = committer.join();
         }
         // After a committer that died in a panic the index is still there.
@@ -237,11 +242,7 @@ impl Storage {
     }
 
     fn read<T>(&self, look_up: impl Fn(&dyn Index) -> Result<T, IndexError>) -> Result<T, Error> {
-        self.slot.read(look_up, || match self.queue.try_send(Message::Look) {
-            // A full queue will bring the committer to look by itself.
-            Ok(()) | Err(TrySendError::Full(_)) => Ok(()),
-            Err(TrySendError::Disconnected(_)) => Err(closed()),
-        })
+        self.slot.read(look_up, || self.queue.look())
     }
 }
 
@@ -262,18 +263,8 @@ impl Store<Ciphertext> for Storage {
     }
 
     fn apply(&self, batch: Batch<Ciphertext>) -> Result<(), Error> {
-        let (answer, answered) = sync_channel(1);
-        self.queue.try_send(Message::Commit(Request { batch, answer })).map_err(|error| match error {
-            TrySendError::Full(_) => Error::Busy { reason: "too many writes are waiting for the disk" },
-            TrySendError::Disconnected(_) => closed(),
-        })?;
-        // Ends with an error, too, when the committer dies: it drops its side.
-        answered.recv_timeout(LONGEST_WRITE).unwrap_or_else(|error| {
-            Err(Error::internal(match error {
-                RecvTimeoutError::Disconnected => "the storage committer has ended",
-                RecvTimeoutError::Timeout => "the disk does not answer; the write may or may not happen",
-            }))
-        })
+        let awaited = self.queue.submit(batch)?;
+        framework::waiting(|| awaited.wait(LONGEST_WRITE))
     }
 }
 

@@ -73,7 +73,8 @@ impl Connection {
                 return Ok(None);
             }
         }
-        let answer = answered.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let answer = framework::waiting(|| answered.recv_timeout(patience));
         self.forget(id);
         match answer {
             Ok(answer) => Ok(Some(answer)),

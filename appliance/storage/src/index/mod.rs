@@ -1,6 +1,7 @@
 //! The index: where records are looked up. It may be thrown away; the journal and the last snapshot make it again.
 
 mod backend;
+mod cached;
 mod memory;
 mod redb;
 mod sled;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crc32c::crc32c;
 use framework::{Class, MountId};
 
+pub(crate) use self::cached::Cached;
 pub(crate) use self::memory::MemoryIndex;
 pub(crate) use self::redb::RedbIndex;
 pub(crate) use self::sled::SledIndex;
