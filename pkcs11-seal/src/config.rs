@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use hardening::Secret;
 
 use crate::error::Fault;
-
-/// `CKM_AES_GCM`, the one mechanism that wraps (PKCS#11 v2.40 mechanisms, section 2.12.4).
-pub const AES_GCM: u32 = 0x1087;
+use crate::mechanism::{OaepHash, mechanism_names, parse_mechanism};
+use crate::profile::Profile;
 
 /// All that is needed to open the seal key.
 #[derive(Debug)]
@@ -23,16 +22,25 @@ pub struct Config {
     pub key_label: String,
     /// `CKA_ID` of the seal key, to tell keys of one label apart.
     pub key_id: Option<Vec<u8>>,
-    /// The wrapping mechanism; only [`AES_GCM`] is taken.
-    pub mechanism: u32,
+    /// The vendor's profile; `None` recognises it.
+    pub profile: Option<&'static Profile>,
+    /// The wrapping mechanism, one of [`mechanism_names`]; `None` takes the profile's. Values wrapped by the others remain
+    /// readable.
+    pub mechanism: Option<u32>,
+    /// `CKA_LABEL` of the key that authenticates what AES-CBC encrypts.
+    pub hmac_key_label: Option<String>,
+    /// Its `CKA_ID`.
+    pub hmac_key_id: Option<Vec<u8>>,
+    /// The hash of RSA-OAEP.
+    pub oaep_hash: OaepHash,
     /// Sessions open at once, the one that holds the login included: at least 2.
     pub max_sessions: usize,
-    /// Who makes the IV; `None` finds out by trying a fixed, public plaintext when the token is opened.
+    /// Who makes the IV of AES-GCM; `None` takes the profile's.
     pub iv: Option<IvSource>,
 }
 
 impl Config {
-    /// A configuration with the usual mechanism, eight sessions, and the IV's source found out.
+    /// A configuration with eight sessions and everything else as the vendor's profile has it.
     pub fn new(library: impl Into<PathBuf>, token: TokenChoice, pin: Secret, key_label: impl Into<String>) -> Config {
         Config {
             library: library.into(),
@@ -40,7 +48,11 @@ impl Config {
             pin,
             key_label: key_label.into(),
             key_id: None,
-            mechanism: AES_GCM,
+            profile: None,
+            mechanism: None,
+            hmac_key_label: None,
+            hmac_key_id: None,
+            oaep_hash: OaepHash::default(),
             max_sessions: 8,
             iv: None,
         }
@@ -52,9 +64,10 @@ impl Config {
         if !self.library.is_absolute() {
             return wrong(format!("the PKCS#11 library must be an absolute path, not {}", self.library.display()));
         }
-        if self.mechanism != AES_GCM {
-            let found = self.mechanism;
-            return wrong(format!("mechanism {found:#06x} is not supported: use 0x1087 (CKM_AES_GCM)"));
+        if let Some(found) = self.mechanism
+            && parse_mechanism(&found.to_string()).is_none()
+        {
+            return wrong(format!("mechanism {found:#06x} is not supported; take one of {}", mechanism_names()));
         }
         if self.key_label.is_empty() || self.key_label.len() > 255 {
             return wrong("the label of the seal key must have 1 to 255 bytes".to_owned());

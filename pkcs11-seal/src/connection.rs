@@ -1,45 +1,57 @@
 //! A token in use: logged in, the key found, a pool of sessions.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 use framework::hsm::Description;
 use hardening::Secret;
 
-use crate::config::{Config, IvSource};
-use crate::entry::Entry;
+use crate::config::Config;
+use crate::entry::{Door, Entry};
 use crate::error::{Fault, Kind};
+use crate::key;
+use crate::mechanism::{self, Mechanism};
 use crate::report::Attributes;
-use crate::{gcm, key};
 
 /// Wrapped and unwrapped again to see whether the token works. Public, and under associated data of its own.
 const PROBE: &[u8] = b"holdfast seal probe";
 const PROBE_AAD: &[u8] = b"holdfast seal probe v1";
 
 /// Failures without a success in between after which a merely busy token counts as lost.
-const STRIKES: u32 = 8;
+const STRIKES: u32 = 16;
 
-/// An open token. Everything in it dies together: sessions, key handle, login.
+/// A value wrapped by the seal key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Blob {
+    /// The `CKM_` number of what wrapped it.
+    pub mechanism: u32,
+    /// In the mechanism's own layout.
+    pub bytes: Vec<u8>,
+}
+
+/// An open token. Everything in it dies together: sessions, key handles, login.
 pub(crate) struct Connection {
-    key: ObjectHandle,
-    iv: IvSource,
+    /// Before `entry`, whose session holds the login, so that they are closed first.
+    pool: Mutex<Pool>,
+    room: Condvar,
+    entry: Entry,
+    wrapping: Arc<dyn Mechanism>,
+    /// Those that wrapped before, found when a value of theirs is read.
+    others: Mutex<Vec<Arc<dyn Mechanism>>>,
     probe: Vec<u8>,
     description: Description,
     attributes: Attributes,
-    serial: String,
     limit: usize,
     strikes: AtomicU32,
-    pool: Mutex<Pool>,
-    room: Condvar,
 }
 
+#[derive(Default)]
 struct Pool {
-    /// Before `entry`, whose keeper session holds the login, so that they are closed first.
     idle: Vec<Session>,
     out: usize,
-    entry: Entry,
+    /// Counts the times that all sessions were given up; those of an earlier one are closed when they come back.
+    generation: u64,
 }
 
 impl Connection {
@@ -50,31 +62,27 @@ impl Connection {
 
     /// The same on a token already entered.
     pub(crate) fn over(entry: Entry, config: &Config) -> Result<Connection, Fault> {
-        let key = key::find(&entry, config)?;
-        let attributes = key::read(&entry.keeper, key)?;
-        key::check(&attributes, &config.key_label)?;
-        let check_value = key::check_value(&entry, key)?;
-        let (iv, probe) = match config.iv {
-            Some(source) => (source, probe(&entry, key, source)?),
-            None => find_iv_source(&entry, key)?,
-        };
+        let opened = mechanism::open(config.mechanism.unwrap_or(entry.profile.mechanism), &entry, config)?;
         let description = Description {
             token_label: entry.token.label().to_owned(),
             key_label: config.key_label.clone(),
-            check_value,
-            library: entry.library(),
+            check_value: key::check_value(entry.door, &opened.key)?,
+            library: entry.library.clone(),
         };
+        let wrapping: Arc<dyn Mechanism> = opened.mechanism.into();
+        let probe = probe(entry.door, &*wrapping)?;
+        let limit = config.max_sessions.min(entry.profile.most_sessions).saturating_sub(1).max(1);
         Ok(Connection {
-            key,
-            iv,
+            pool: Mutex::default(),
+            room: Condvar::new(),
+            entry,
+            wrapping,
+            others: Mutex::default(),
             probe,
             description,
-            attributes,
-            serial: entry.token.serial_number().to_owned(),
-            limit: config.max_sessions.saturating_sub(1).max(1),
+            attributes: opened.key.attributes,
+            limit,
             strikes: AtomicU32::new(0),
-            pool: Mutex::new(Pool { idle: Vec::new(), out: 0, entry }),
-            room: Condvar::new(),
         })
     }
 
@@ -87,55 +95,72 @@ impl Connection {
     }
 
     pub(crate) fn serial(&self) -> &str {
-        &self.serial
+        self.entry.token.serial_number()
     }
 
-    pub(crate) fn iv_maker(&self) -> &'static str {
-        match self.iv {
-            IvSource::Caller => "the caller, at random",
-            IvSource::Token => "the token",
-        }
+    /// How it wraps, for people.
+    pub(crate) fn about(&self) -> String {
+        self.wrapping.about()
     }
 
     /// Whether the token still works: one unwrapping.
     pub(crate) fn prove(&self) -> Result<(), Fault> {
-        self.with_session(|session| check_probe(session, self.key, &self.probe))
+        self.with_session(|session| check_probe(session, &*self.wrapping, &self.probe))
     }
 
-    pub(crate) fn wrap(&self, plain: &[u8], aad: &[u8]) -> Result<Vec<u8>, Fault> {
-        self.with_session(|session| gcm::wrap(session, self.key, self.iv, plain, aad))
+    pub(crate) fn wrap(&self, plain: &[u8], aad: &[u8]) -> Result<Blob, Fault> {
+        let bytes = self.with_session(|session| self.wrapping.wrap(session, plain, aad))?;
+        Ok(Blob { mechanism: self.wrapping.number(), bytes })
     }
 
     /// Unwraps. Where the code of a failure does not tell a bad blob from a bad HSM, a fresh session has to unwrap the
     /// probe: if it can, and fails at the blob again, it is the blob.
-    pub(crate) fn unwrap(&self, blob: &[u8], aad: &[u8]) -> Result<Secret, Fault> {
-        let first = self.with_session(|session| gcm::unwrap(session, self.key, blob, aad));
+    pub(crate) fn unwrap(&self, config: &Config, blob: &Blob, aad: &[u8]) -> Result<Secret, Fault> {
+        let mechanism = self.mechanism(config, blob.mechanism)?;
+        let first = self.with_session(|session| mechanism.unwrap(session, &blob.bytes, aad));
         if !matches!(&first, Err(fault) if fault.kind == Kind::Doubtful) {
             return first;
         }
         self.with_session(|session| {
-            check_probe(session, self.key, &self.probe)?;
-            gcm::unwrap(session, self.key, blob, aad).map_err(|fault| match fault.kind {
+            check_probe(session, &*self.wrapping, &self.probe)?;
+            mechanism.unwrap(session, &blob.bytes, aad).map_err(|fault| match fault.kind {
                 Kind::Doubtful => Fault { kind: Kind::Rejected, ..fault },
                 _ => fault,
             })
         })
     }
 
+    /// The mechanism `number` with its keys.
+    fn mechanism(&self, config: &Config, number: u32) -> Result<Arc<dyn Mechanism>, Fault> {
+        if number == self.wrapping.number() {
+            return Ok(Arc::clone(&self.wrapping));
+        }
+        let known = |others: &[Arc<dyn Mechanism>]| others.iter().find(|other| other.number() == number).cloned();
+        if let Some(found) = known(&self.others()) {
+            return Ok(found);
+        }
+        // No lock meanwhile: if two come here at once, both find the same.
+        let opened: Arc<dyn Mechanism> = mechanism::open(number, &self.entry, config)?.mechanism.into();
+        let mut others = self.others();
+        Ok(known(&others).unwrap_or_else(|| {
+            others.push(Arc::clone(&opened));
+            opened
+        }))
+    }
+
     /// Runs `op` on a session of the pool. The session goes back only after a success: after an error an operation may
     /// still be active in it, and the next call would mean something else.
     fn with_session<T>(&self, op: impl FnOnce(&Session) -> Result<T, Fault>) -> Result<T, Fault> {
-        let session = self.take()?;
-        let result = op(&session).map_err(Fault::of_proven_key);
+        let (session, generation) = self.take()?;
+        let result = op(&session).map_err(|fault| fault.of_proven_key().under(self.entry.profile));
         self.count(&result);
         let mut pool = self.pool();
         pool.out -= 1;
-        let closed = match &result {
-            Ok(_) => {
-                pool.idle.push(session);
-                None
-            }
-            Err(_) => Some(session),
+        let closed = if result.is_ok() && pool.generation == generation {
+            pool.idle.push(session);
+            None
+        } else {
+            Some(session)
         };
         drop(pool);
         self.room.notify_one();
@@ -143,68 +168,69 @@ impl Connection {
         result
     }
 
-    fn take(&self) -> Result<Session, Fault> {
+    fn take(&self) -> Result<(Session, u64), Fault> {
         let mut pool = self.pool();
         while pool.idle.is_empty() && pool.out >= self.limit {
             pool = self.room.wait(pool).unwrap_or_else(PoisonError::into_inner);
         }
-        let session = match pool.idle.pop() {
-            Some(session) => session,
-            None => pool.entry.session()?,
-        };
+        let idle = pool.idle.pop();
         pool.out += 1;
-        Ok(session)
+        let generation = pool.generation;
+        drop(pool);
+        // No lock while the HSM opens one.
+        let session =
+            idle.map_or_else(|| self.entry.door.session(), Ok).map_err(|fault| fault.under(self.entry.profile));
+        if session.is_err() {
+            self.pool().out -= 1;
+            self.room.notify_one();
+        }
+        session.map(|session| (session, generation))
+    }
+
+    /// Gives up all sessions: the next calls open new ones.
+    pub(crate) fn give_up_sessions(&self) {
+        let mut pool = self.pool();
+        pool.generation += 1;
+        let idle = std::mem::take(&mut pool.idle);
+        drop(pool);
+        drop(idle);
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn others(&self) -> MutexGuard<'_, Vec<Arc<dyn Mechanism>>> {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn count<T>(&self, result: &Result<T, Fault>) {
         match result {
-            Err(fault) if fault.kind == Kind::Busy => _ = self.strikes.fetch_add(1, Ordering::Relaxed),
+            Err(fault) if matches!(fault.kind, Kind::Busy | Kind::Session) => {
+                self.strikes.fetch_add(1, Ordering::Relaxed);
+            }
             Err(_) => {}
             Ok(_) => self.strikes.store(0, Ordering::Relaxed),
         }
     }
 
-    /// Whether the token has been busy for so long that it had better be opened again.
+    /// Whether calls have failed for so long that the token had better be opened again.
     pub(crate) fn worn_out(&self) -> bool {
         self.strikes.load(Ordering::Relaxed) >= STRIKES
     }
 }
 
-/// Tries whether the token takes an IV or makes its own, with a plaintext that may be known to all.
-fn find_iv_source(entry: &Entry, key: ObjectHandle) -> Result<(IvSource, Vec<u8>), Fault> {
-    let refused = match probe(entry, key, IvSource::Caller) {
-        Ok(blob) => return Ok((IvSource::Caller, blob)),
-        Err(fault) if matches!(fault.kind, Kind::Operator | Kind::Busy) => fault,
-        Err(fault) => return Err(fault),
-    };
-    let both = |second: Fault| Fault {
-        message: format!("{}; and with an IV of the token's own: {}", refused.message, second.message),
-        ..refused.clone()
-    };
-    let one = probe(entry, key, IvSource::Token).map_err(both)?;
-    let other = probe(entry, key, IvSource::Token).map_err(both)?;
-    // Same plaintext, key and associated data: equal blobs have equal IVs.
-    if one == other {
-        return Err(Fault::operator("C_Encrypt: the token made the same IV twice; it cannot be used"));
-    }
-    Ok((IvSource::Token, one))
-}
-
-fn probe(entry: &Entry, key: ObjectHandle, source: IvSource) -> Result<Vec<u8>, Fault> {
-    let session = entry.session()?;
-    let blob = gcm::wrap(&session, key, source, PROBE, PROBE_AAD)?;
-    check_probe(&session, key, &blob)?;
+fn probe(door: Door, mechanism: &dyn Mechanism) -> Result<Vec<u8>, Fault> {
+    let session = door.session()?;
+    let blob = mechanism.wrap(&session, PROBE, PROBE_AAD)?;
+    check_probe(&session, mechanism, &blob)?;
     Ok(blob)
 }
 
-fn check_probe(session: &Session, key: ObjectHandle, blob: &[u8]) -> Result<(), Fault> {
-    let plain = gcm::unwrap(session, key, blob, PROBE_AAD).map_err(|fault| match fault.kind {
+fn check_probe(session: &Session, mechanism: &dyn Mechanism, blob: &[u8]) -> Result<(), Fault> {
+    let plain = mechanism.unwrap(session, blob, PROBE_AAD).map_err(|fault| match fault.kind {
         // The blob is good, so it is the token that is not.
-        Kind::Doubtful | Kind::Rejected => Fault { kind: Kind::Lost, ..fault },
+        Kind::Doubtful | Kind::Rejected => Fault { kind: Kind::Login, ..fault },
         _ => fault,
     })?;
     if plain.expose() == PROBE {

@@ -6,6 +6,8 @@ use cryptoki::context::Function;
 use cryptoki::error::RvError;
 use framework::hsm::{Failure, FailureKind};
 
+use crate::profile::Profile;
+
 /// Why an operation failed. The text names the PKCS#11 function and its `CKR_` code, and holds no secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Error {
@@ -46,13 +48,17 @@ impl From<Error> for Failure {
     }
 }
 
-/// What is to be done after a failure.
+/// What is to be done after a failure, the cheapest first.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
-    /// The device, its sessions or its objects are gone: open everything again.
-    Lost,
-    /// Try on another session.
+    /// Try again, on another session: throttled, or a call that reached the wrong HSM of a cluster.
     Busy,
+    /// Sessions are gone: open new ones.
+    Session,
+    /// The login is gone, or the key: log in again and find it again.
+    Login,
+    /// Device or library are gone: finalise, initialise, and all of the above.
+    Library,
     /// A decryption failed and the code does not say whose fault it is.
     Doubtful,
     /// A decryption failed because of what was given.
@@ -61,6 +67,13 @@ pub(crate) enum Kind {
     Operator,
     /// An operator must act, and this process must not try again: a wrong PIN, a module that does not load.
     Fatal,
+}
+
+impl Kind {
+    /// Whether the HSM may do next what it did not do now.
+    pub(crate) fn may_pass(self) -> bool {
+        matches!(self, Self::Busy | Self::Session | Self::Login | Self::Library | Self::Doubtful)
+    }
 }
 
 /// A failure inside this crate.
@@ -82,10 +95,31 @@ impl Fault {
         use RvError as R;
         match self.code {
             Some(R::MechanismInvalid | R::KeyFunctionNotPermitted | R::KeyTypeInconsistent | R::KeySizeRange) => {
-                Fault { kind: Kind::Lost, ..self }
+                Fault { kind: Kind::Login, ..self }
             }
             _ => self,
         }
+    }
+
+    /// With what the code means to this vendor.
+    pub(crate) fn under(self, profile: &Profile) -> Fault {
+        match profile.exceptions.iter().find(|(code, _)| Some(*code) == self.code) {
+            Some((_, kind)) => Fault { kind: *kind, ..self },
+            None => self,
+        }
+    }
+
+    /// The `CKR_` number, if the token has refused the PIN: another try may lock it.
+    pub(crate) fn refused_pin(&self) -> Option<u8> {
+        let code = self.code?;
+        PIN_REFUSALS.iter().find(|(refusal, _)| *refusal == code).map(|(_, number)| *number)
+    }
+
+    /// What an earlier process was told when it logged in.
+    pub(crate) fn pin_was_refused(number: u8) -> Fault {
+        let code =
+            PIN_REFUSALS.iter().find(|(_, known)| *known == number).map_or(RvError::PinIncorrect, |(code, _)| *code);
+        cryptoki::error::Error::Pkcs11(code, Function::Login).into()
     }
 
     pub(crate) fn operator(message: impl Into<String>) -> Fault {
@@ -104,9 +138,9 @@ impl Fault {
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Error {
         match fault.kind {
-            Kind::Lost | Kind::Busy | Kind::Doubtful => Error::Transient(fault.message),
+            kind if kind.may_pass() => Error::Transient(fault.message),
             Kind::Rejected => Error::Rejected(fault.message),
-            Kind::Operator | Kind::Fatal => Error::Operator(fault.message),
+            _ => Error::Operator(fault.message),
         }
     }
 }
@@ -122,6 +156,21 @@ impl From<cryptoki::error::Error> for Fault {
             other => Fault::operator(format!("the PKCS#11 module does not keep to the standard: {other}")),
         }
     }
+}
+
+/// Refusals of a PIN, with their numbers (PKCS#11 v2.40, appendix A), which fit an exit code.
+const PIN_REFUSALS: [(RvError, u8); 5] = [
+    (RvError::PinIncorrect, 0xa0),
+    (RvError::PinInvalid, 0xa1),
+    (RvError::PinLenRange, 0xa2),
+    (RvError::PinExpired, 0xa3),
+    (RvError::PinLocked, 0xa4),
+];
+
+/// The `CKR_` number in the exit code of a process whose PIN was refused ([`Hsm::refused_pin`](crate::Hsm::refused_pin)).
+pub fn pin_refusal(exit_code: i32) -> Option<u8> {
+    let number = u8::try_from(exit_code).ok()?;
+    PIN_REFUSALS.iter().any(|(_, known)| *known == number).then_some(number)
 }
 
 /// `CKR_AEAD_DECRYPT_FAILED` of PKCS#11 3.0, which `cryptoki` does not name.
@@ -150,17 +199,14 @@ fn kind(code: RvError, function: Function) -> Kind {
         {
             Kind::Doubtful
         }
+        R::SessionHandleInvalid | R::SessionClosed => Kind::Session,
+        R::UserNotLoggedIn | R::KeyHandleInvalid | R::ObjectHandleInvalid => Kind::Login,
         R::DeviceError
         | R::DeviceRemoved
         | R::TokenNotPresent
         | R::TokenNotRecognized
         | R::SlotIdInvalid
-        | R::SessionHandleInvalid
-        | R::SessionClosed
-        | R::UserNotLoggedIn
-        | R::CryptokiNotInitialized
-        | R::KeyHandleInvalid
-        | R::ObjectHandleInvalid => Kind::Lost,
+        | R::CryptokiNotInitialized => Kind::Library,
         R::MechanismInvalid
         | R::MechanismParamInvalid
         | R::ArgumentsBad
@@ -235,7 +281,7 @@ mod tests {
     fn a_general_error_is_doubtful_in_a_decryption_only() {
         assert_eq!(fault(RvError::GeneralError, Function::Decrypt).kind, Kind::Doubtful);
         assert_eq!(fault(RvError::GeneralError, Function::Encrypt).kind, Kind::Busy);
-        assert_eq!(fault(RvError::DeviceError, Function::Encrypt).kind, Kind::Lost);
+        assert_eq!(fault(RvError::DeviceError, Function::Encrypt).kind, Kind::Library);
         assert_eq!(fault(RvError::UnknownErrorCode(0x35), Function::Decrypt).kind, Kind::Rejected);
     }
 }

@@ -2,15 +2,19 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use framework::hsm::{Answer, Description, Question};
-use hardening::Secret;
+use hardening::{Secret, random_bytes};
 
-use crate::config::{AES_GCM, Config};
-use crate::connection::Connection;
+use crate::config::Config;
+use crate::connection::{Blob, Connection};
 use crate::error::{Error, Fault, Kind};
 use crate::module::Module;
+
+/// Pauses between the attempts of one call. With the attempts themselves they must fit into the server's deadline.
+const PAUSES: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(80), Duration::from_millis(320)];
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// Longest wait between two attempts to open the token: short, so that a returned HSM is in use again within seconds.
@@ -18,9 +22,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(4);
 
 /// The seal key in its HSM. Shared by threads; each call uses a session of its own.
 ///
-/// When the module reports that device, session, login or key are gone, everything is thrown away and opened again, at
-/// once the first time and then with growing pauses, by whichever call comes next. A wrong PIN is final: this value
-/// never tries it again. One of these per process: opening again, and dropping it, end every session of the process.
+/// A failed call is tried again, after as much as its code calls for: on another session, with new sessions, after
+/// another login, with the library initialised anew. What has helped once and does not the next time is followed by the
+/// next stronger; opening again happens at once the first time and then with growing pauses, by whichever call comes
+/// next. A refused PIN is final: it is not tried again by this value, nor, if the process ends with
+/// [`Hsm::refused_pin`] and the next is told, by another. One of these per process: initialising anew, and dropping it,
+/// end every session of the process.
 pub struct Hsm {
     config: Config,
     // Read while inside the module, written to open it again: C_Finalize must meet no other call.
@@ -29,6 +36,14 @@ pub struct Hsm {
     failures: AtomicU32,
     // Of the first key found: a token that comes back with another key under the same label is refused.
     check_value: OnceLock<Vec<u8>>,
+}
+
+/// Why an attempt came to nothing.
+enum Failed {
+    /// Something was tried.
+    Now(Fault),
+    /// Nothing was: the token is down, and its time has not come.
+    Before(Fault),
 }
 
 enum State {
@@ -41,8 +56,18 @@ enum State {
         fault: Fault,
         // None: never.
         retry_at: Option<Instant>,
+        // What opening again begins with.
+        begin: Begin,
         number: u64,
     },
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Begin {
+    /// With another login.
+    Login,
+    /// With the library.
+    Library,
 }
 
 impl Hsm {
@@ -62,13 +87,32 @@ impl Hsm {
 
     /// The same, but a failure is kept, and is what every call answers until the token can be opened.
     pub fn start(config: Config) -> Hsm {
-        let down = State::Down { fault: Fault::operator("not opened"), retry_at: Some(Instant::now()), number: 0 };
-        let hsm = Hsm { config, state: RwLock::new(down), failures: AtomicU32::new(0), check_value: OnceLock::new() };
+        let hsm = Hsm::down(config, Fault::operator("not opened"), Some(Instant::now()));
         // What went wrong is kept in the state.
         _ = hsm.reopen();
         // The module has had the PIN on this stack.
         hardening::wipe_deep_stack();
         hsm
+    }
+
+    /// One that never opens its token, since an earlier process had its PIN refused: `number` is what its
+    /// [`Hsm::refused_pin`] was.
+    pub fn refused(config: Config, number: u8) -> Hsm {
+        Hsm::down(config, Fault::pin_was_refused(number), None)
+    }
+
+    fn down(config: Config, fault: Fault, retry_at: Option<Instant>) -> Hsm {
+        let state = State::Down { fault, retry_at, begin: Begin::Login, number: 0 };
+        Hsm { config, state: RwLock::new(state), failures: AtomicU32::new(0), check_value: OnceLock::new() }
+    }
+
+    /// The `CKR_` number with which the token has refused the PIN, if it has. A token locks after a few more tries, so no
+    /// other process should make one before an operator has seen to it.
+    pub fn refused_pin(&self) -> Option<u8> {
+        match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Down { fault, retry_at: None, number: 1.., .. } => fault.refused_pin(),
+            _ => None,
+        }
     }
 
     /// Asks the token whether it still works (one unwrapping), and says which key is in use.
@@ -82,82 +126,86 @@ impl Hsm {
         })
     }
 
-    /// Wraps `plain`, at most [`LONGEST_PLAINTEXT`](crate::LONGEST_PLAINTEXT) bytes, bound to `aad`. The blob is the
-    /// IV (12 bytes), the ciphertext and the tag (16 bytes).
+    /// Wraps `plain`, bound to `aad`. With RSA fewer bytes than [`LONGEST_PLAINTEXT`](crate::LONGEST_PLAINTEXT) fit.
     ///
     /// # Errors
     /// As [`Hsm::describe`].
-    pub fn wrap(&self, plain: &Secret, aad: &[u8]) -> Result<Vec<u8>, Error> {
+    pub fn wrap(&self, plain: &Secret, aad: &[u8]) -> Result<Blob, Error> {
         self.run(|connection| connection.wrap(plain.expose(), aad))
     }
 
-    /// Unwraps what [`Hsm::wrap`] made.
+    /// Unwraps what [`Hsm::wrap`] made, now or when another mechanism was configured.
     ///
     /// # Errors
     /// [`Error::Rejected`] if blob and `aad` were not wrapped together by this key; else as [`Hsm::describe`].
-    pub fn unwrap(&self, blob: &[u8], aad: &[u8]) -> Result<Secret, Error> {
-        self.run(|connection| connection.unwrap(blob, aad))
+    pub fn unwrap(&self, blob: &Blob, aad: &[u8]) -> Result<Secret, Error> {
+        self.run(|connection| connection.unwrap(&self.config, blob, aad))
     }
 
     /// Answers a question of the server's.
     pub fn answer(&self, question: &Question) -> Answer {
+        let key_label = &self.config.key_label;
         let answer = match question {
             Question::Describe => self.describe().map(Answer::Description),
             Question::Wrap { plain, aad } => self.wrap(plain, aad).map(|blob| Answer::Wrapped {
-                key_label: self.config.key_label.clone(),
-                mechanism: AES_GCM,
-                blob,
+                key_label: key_label.clone(),
+                mechanism: blob.mechanism,
+                blob: blob.bytes,
             }),
-            Question::Unwrap { key_label, mechanism, blob, aad } => {
-                self.wrapped_here(key_label, *mechanism).and_then(|()| self.unwrap(blob, aad)).map(Answer::Plain)
+            // The label comes from storage: it may name this key only, not any key the PIN opens.
+            Question::Unwrap { key_label: other, .. } if other != key_label => Err(Error::Operator(format!(
+                "the value was wrapped by key {other:?}, and the seal is configured with key {key_label:?}"
+            ))),
+            Question::Unwrap { mechanism, blob, aad, .. } => {
+                self.unwrap(&Blob { mechanism: *mechanism, bytes: blob.clone() }, aad).map(Answer::Plain)
             }
         };
         answer.unwrap_or_else(|error| Answer::Failed(error.into()))
     }
 
-    /// The label and mechanism come from storage: they may name this key only, not any key the PIN opens.
-    fn wrapped_here(&self, key_label: &str, mechanism: u32) -> Result<(), Error> {
-        let ours = &self.config.key_label;
-        if key_label != ours {
-            return Err(Error::Operator(format!(
-                "the value was wrapped by key {key_label:?}, and the seal is configured with key {ours:?}"
-            )));
-        }
-        if mechanism != AES_GCM {
-            return Err(Error::Operator(format!(
-                "the value was wrapped with mechanism {mechanism:#06x}, which is not supported"
-            )));
-        }
-        Ok(())
-    }
-
-    /// Runs `op`; if the token turns out to be lost or busy, once more on a new connection or session: wrapping and
-    /// unwrapping may be done twice.
+    /// Runs `op`; if it fails by what may pass, again after what the failure calls for: wrapping and unwrapping may be
+    /// done twice. No lock is held during the pauses.
     fn run<T>(&self, op: impl Fn(&Connection) -> Result<T, Fault>) -> Result<T, Error> {
-        let result = match self.attempt(&op) {
-            Err(fault) if matches!(fault.kind, Kind::Lost | Kind::Busy) => self.attempt(&op),
-            other => other,
-        };
-        if result.is_ok() && self.failures.load(Ordering::Relaxed) != 0 {
-            self.failures.store(0, Ordering::Relaxed);
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            match self.attempt(&op) {
+                Ok(done) => {
+                    if self.failures.load(Ordering::Relaxed) != 0 {
+                        self.failures.store(0, Ordering::Relaxed);
+                    }
+                    return Ok(done);
+                }
+                Err(Failed::Now(fault)) if fault.kind.may_pass() => match pauses.next() {
+                    Some(pause) => thread::sleep(jittered(pause)),
+                    None => return Err(fault.into()),
+                },
+                Err(Failed::Now(fault) | Failed::Before(fault)) => return Err(fault.into()),
+            }
         }
-        Ok(result?)
     }
 
-    /// Runs `op` on the connection, opening it first if there is none.
-    fn attempt<T>(&self, op: impl Fn(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+    /// Runs `op` on the connection, opening it first if there is none; after a failure, prepares for the next attempt.
+    fn attempt<T>(&self, op: impl Fn(&Connection) -> Result<T, Fault>) -> Result<T, Failed> {
         loop {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
             if let State::Up { connection, number } = &*state {
                 let result = op(connection);
                 let (number, worn_out) = (*number, connection.worn_out());
+                let begin = match &result {
+                    Err(fault) if fault.kind == Kind::Library => Some(Begin::Library),
+                    Err(fault) if fault.kind == Kind::Login || worn_out => Some(Begin::Login),
+                    Err(fault) if fault.kind == Kind::Session => {
+                        tracing::warn!(error = %fault.message, "the HSM has lost sessions: opening new ones");
+                        connection.give_up_sessions();
+                        None
+                    }
+                    _ => None,
+                };
                 drop(state);
-                if let Err(fault) = &result
-                    && (fault.kind == Kind::Lost || worn_out)
-                {
-                    self.take_down(number, fault);
+                if let (Err(fault), Some(begin)) = (&result, begin) {
+                    self.take_down(number, fault, begin);
                 }
-                return result;
+                return result.map_err(Failed::Now);
             }
             drop(state);
             self.reopen()?;
@@ -165,33 +213,37 @@ impl Hsm {
     }
 
     /// Throws connection `number` away, unless another thread has done so already.
-    fn take_down(&self, number: u64, fault: &Fault) {
+    fn take_down(&self, number: u64, fault: &Fault, begin: Begin) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         if matches!(&*state, State::Up { number: current, .. } if *current == number) {
-            tracing::warn!(error = %fault.message, "the HSM is lost and will be opened again");
+            tracing::warn!(error = %fault.message, ?begin, "the HSM is lost and will be opened again");
             let failures = self.failures.fetch_add(1, Ordering::Relaxed);
-            *state = State::Down { fault: fault.clone(), retry_at: Some(Instant::now() + wait(failures)), number };
+            let retry_at = Some(Instant::now() + wait(failures));
+            // A second loss without a success in between: the weaker cure did not help.
+            let begin = if failures == 0 { begin } else { Begin::Library };
+            *state = State::Down { fault: fault.clone(), retry_at, begin, number };
         }
     }
 
     /// Opens the token if it is down and its time has come; else says why it is down.
-    fn reopen(&self) -> Result<(), Fault> {
+    fn reopen(&self) -> Result<(), Failed> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let number = match &*state {
+        let (number, begin) = match &*state {
             State::Up { .. } => return Ok(()),
-            State::Down { fault, retry_at, number } => match retry_at {
-                Some(time) if *time <= Instant::now() => *number,
-                _ => return Err(fault.clone()),
+            State::Down { fault, retry_at, begin, number } => match retry_at {
+                Some(time) if *time <= Instant::now() => (*number, *begin),
+                _ => return Err(Failed::Before(fault.clone())),
             },
         };
-        if number != 0 {
+        if begin == Begin::Library {
             Module::loaded().inspect(|module| module.finalize());
         }
         let number = number + 1;
         match Connection::open(&self.config).and_then(|connection| self.same_key(connection)) {
             Ok(connection) => {
                 let key = connection.description();
-                tracing::info!(token = %key.token_label, key = %key.key_label, library = %key.library, "HSM opened");
+                let wrapping = connection.about();
+                tracing::info!(token = %key.token_label, key = %key.key_label, library = %key.library, wrapping, "HSM opened");
                 *state = State::Up { connection: Box::new(connection), number };
                 Ok(())
             }
@@ -201,9 +253,9 @@ impl Hsm {
                     tracing::warn!(error = %fault.message, "the HSM cannot be used");
                 }
                 let failures = self.failures.fetch_add(1, Ordering::Relaxed);
-                let again = (fault.kind != Kind::Fatal).then(|| Instant::now() + wait(failures.saturating_add(1)));
-                *state = State::Down { fault: fault.clone(), retry_at: again, number };
-                Err(fault)
+                let retry_at = (fault.kind != Kind::Fatal).then(|| Instant::now() + wait(failures.saturating_add(1)));
+                *state = State::Down { fault: fault.clone(), retry_at, begin: Begin::Library, number };
+                Err(Failed::Now(fault))
             }
         }
     }
@@ -215,7 +267,8 @@ impl Hsm {
         }
         let key = connection.description();
         Err(Fault::operator(format!(
-            "token {:?} now has another key under the label {:?} than when this process started: put the old key back;              if the change is meant, restart",
+            "token {:?} now has another key under the label {:?} than when this process started: put the old key back; \
+             if the change is meant, restart",
             key.token_label, key.key_label
         )))
     }
@@ -224,7 +277,7 @@ impl Hsm {
 impl Drop for Hsm {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        *state = State::Down { fault: Fault::operator("closed"), retry_at: None, number: 0 };
+        *state = State::Down { fault: Fault::operator("closed"), retry_at: None, begin: Begin::Library, number: 0 };
         Module::loaded().inspect(|module| module.finalize());
     }
 }
@@ -235,6 +288,13 @@ fn wait(failures: u32) -> Duration {
         None => Duration::ZERO,
         Some(doublings) => (FIRST_WAIT * 2_u32.saturating_pow(doublings.min(6))).min(LONGEST_WAIT),
     }
+}
+
+/// Up to half more, so that threads that failed together do not come back together.
+fn jittered(pause: Duration) -> Duration {
+    let mut random = [0; 1];
+    random_bytes(&mut random);
+    pause + pause * u32::from(random[0]) / 512
 }
 
 #[cfg(test)]

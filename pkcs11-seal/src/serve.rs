@@ -22,7 +22,8 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Answers questions from `socket` on `workers` threads until the other side closes it. Answers may overtake one another.
 ///
-/// An HSM that cannot be used is no reason to end: each question is then answered with what is wrong.
+/// An HSM that cannot be used is no reason to end: each question is then answered with what is wrong. Only a PIN that was
+/// refused just now is ([`Hsm::refused_pin`]).
 ///
 /// # Errors
 /// If the stream breaks or carries something that is no question: the connection is then shut down. If no thread can be
@@ -84,6 +85,7 @@ impl Worker {
             let next = self.questions.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok((id, question)) = next else { return };
             let answer = self.hsm.answer(&question).encode(id);
+            let last = self.hsm.refused_pin().is_some();
             drop(question);
             // The module's own frames are gone, and what it left in them goes here.
             wipe_deep_stack();
@@ -91,6 +93,11 @@ impl Worker {
             if let Err(error) = answers.write_all(answer.expose()) {
                 tracing::debug!(%error, "an answer found no reader");
                 // Wakes the reading side, which ends the loop.
+                _ = answers.shutdown(Shutdown::Both);
+                return;
+            }
+            if last {
+                // The end of this process is how the monitor learns of it. Whoever waits is answered by the next one.
                 _ = answers.shutdown(Shutdown::Both);
                 return;
             }

@@ -13,7 +13,7 @@ use std::time::Instant;
 use common::{KEY, TOKEN, alone, config, hsm, secret, tool};
 use cryptoki::context::Pkcs11;
 use pkcs11_seal::ceremony::{self, Options};
-use pkcs11_seal::{Config, Error, Hsm, LONGEST_PLAINTEXT};
+use pkcs11_seal::{AES_GCM, Blob, Config, Error, Hsm, LONGEST_PLAINTEXT};
 
 #[test]
 fn what_was_wrapped_comes_back_and_nothing_else_does() {
@@ -22,16 +22,19 @@ fn what_was_wrapped_comes_back_and_nothing_else_does() {
         for length in [0, 1, 32, LONGEST_PLAINTEXT] {
             let plain = secret(&vec![7; length]);
             let blob = hsm.wrap(&plain, b"core/root").unwrap();
-            assert_eq!(blob.len(), 12 + length + 16);
+            assert_eq!((blob.mechanism, blob.bytes.len()), (AES_GCM, 12 + length + 16));
             assert_eq!(hsm.unwrap(&blob, b"core/root").unwrap(), plain);
         }
         assert!(matches!(hsm.wrap(&secret(&vec![7; LONGEST_PLAINTEXT + 1]), b""), Err(Error::Operator(_))));
 
         let plain = secret(b"32 bytes of key material, or so.");
         let (one, two) = (hsm.wrap(&plain, b"a").unwrap(), hsm.wrap(&plain, b"a").unwrap());
-        assert_ne!(one[..12], two[..12], "IVs repeat");
-        let rejected = |blob: &[u8], aad: &[u8], what: &str| {
-            assert!(matches!(hsm.unwrap(blob, aad), Err(Error::Rejected(_))), "{what}");
+        assert_ne!(one.bytes[..12], two.bytes[..12], "IVs repeat");
+        let one_whole = one.clone();
+        let one = one.bytes;
+        let rejected = |bytes: &[u8], aad: &[u8], what: &str| {
+            let blob = Blob { mechanism: AES_GCM, bytes: bytes.to_vec() };
+            assert!(matches!(hsm.unwrap(&blob, aad), Err(Error::Rejected(_))), "{what}");
         };
         rejected(&one, b"b", "other associated data");
         rejected(&one, b"", "no associated data");
@@ -46,7 +49,7 @@ fn what_was_wrapped_comes_back_and_nothing_else_does() {
         rejected(&[&one[..], &[0]].concat(), b"a", "a longer blob");
         rejected(&[&[0; 12], &one[12..]].concat(), b"a", "a zero IV");
         rejected(&[1; LONGEST_PLAINTEXT + 29], b"a", "a huge blob");
-        assert_eq!(hsm.unwrap(&one, b"a").unwrap(), plain, "the seal works after all that");
+        assert_eq!(hsm.unwrap(&one_whole, b"a").unwrap(), plain, "the seal works after all that");
     });
 }
 

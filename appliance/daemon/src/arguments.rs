@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use pkcs11_seal::Profile;
+
 /// What was asked for.
 pub(crate) enum Invocation {
     Server(ServerOptions),
     /// `role server …`: started by the monitor only.
     ServerRole(ServerOptions),
-    /// `role hsm …`: started by the monitor only.
-    HsmRole(ServerOptions),
+    /// `role hsm …`: started by the monitor only, with the exit code of an earlier one whose PIN was refused.
+    HsmRole(ServerOptions, Option<u8>),
     Hsm(HsmCommand),
     Compliance(ComplianceCommand),
     Version,
@@ -38,6 +40,8 @@ pub(crate) struct HsmCommand {
     pub(crate) config: Vec<PathBuf>,
     pub(crate) json: bool,
     pub(crate) dry_run: bool,
+    /// By whose rules the doctor judges.
+    pub(crate) profile: Option<&'static Profile>,
 }
 
 /// `holdfast compliance syscalls`.
@@ -52,6 +56,7 @@ pub(crate) enum HsmVerb {
     Init,
     Status,
     Keys,
+    Doctor,
 }
 
 /// The text of `holdfast -help`.
@@ -59,7 +64,7 @@ pub(crate) fn help() -> String {
     format!(
         "Usage: holdfast <command> [args]\n\nServer commands:\n\
          \x20   server     Start a server: -config=FILE (several allowed), or -dev [-dev-root-token-id=T] [-dev-listen-address=A]\n\
-         \x20   hsm        The HSM without a server: init [-dry-run], status, keys; all with -config=FILE [-format=json]\n\
+         \x20   hsm        The HSM without a server: init [-dry-run], status, keys, doctor [-profile=P]; all with -config=FILE [-format=json]\n\
          \x20   compliance What an auditor asks: syscalls [-role=monitor|server|hsm] [-format=json], the seccomp rules with their reasons\n\
          \x20   version    Print the version\n\nClient commands:\n{}",
         cli::usage()
@@ -75,7 +80,13 @@ impl Invocation {
             ["server" | "hsm" | "compliance", "-h" | "-help" | "--help"] => Ok(Self::Help),
             ["server", rest @ ..] => ServerOptions::read(rest).map(Self::Server),
             ["role", "server", rest @ ..] => ServerOptions::read(rest).map(Self::ServerRole),
-            ["role", "hsm", rest @ ..] => ServerOptions::read(rest).map(Self::HsmRole),
+            ["role", "hsm", rest @ ..] => {
+                let refused = rest.first().and_then(|first| first.strip_prefix("-pin-refused="));
+                let rest = if refused.is_some() { rest.get(1..).unwrap_or_default() } else { rest };
+                let refused =
+                    refused.map(|code| code.parse().map_err(|_| format!("-pin-refused={code}"))).transpose()?;
+                ServerOptions::read(rest).map(|options| Self::HsmRole(options, refused))
+            }
             ["hsm", rest @ ..] => HsmCommand::read(rest).map(Self::Hsm),
             ["compliance", rest @ ..] => ComplianceCommand::read(rest).map(Self::Compliance),
             _ => Ok(Self::Client),
@@ -170,9 +181,14 @@ impl HsmCommand {
             ["init", rest @ ..] => (HsmVerb::Init, rest),
             ["status", rest @ ..] => (HsmVerb::Status, rest),
             ["keys", rest @ ..] => (HsmVerb::Keys, rest),
-            _ => return Err("hsm: write one of: hsm init, hsm status, hsm keys; each with -config=FILE".to_owned()),
+            ["doctor", rest @ ..] => (HsmVerb::Doctor, rest),
+            _ => {
+                return Err(
+                    "hsm: write one of: hsm init, hsm status, hsm keys, hsm doctor; each with -config=FILE".to_owned()
+                );
+            }
         };
-        let mut command = Self { verb, config: Vec::new(), json: false, dry_run: false };
+        let mut command = Self { verb, config: Vec::new(), json: false, dry_run: false, profile: None };
         flags(rest, "hsm", &["dry-run"], |name, value| {
             match (name, value) {
                 ("config", path) => command.config.push(path.into()),
@@ -180,6 +196,10 @@ impl HsmCommand {
                 ("format", "table") => command.json = false,
                 ("format", other) => return Err(format!("hsm: -format={other} is not supported: take json or table")),
                 ("dry-run", _) if matches!(command.verb, HsmVerb::Init) => command.dry_run = value == "true",
+                ("profile", name) if matches!(command.verb, HsmVerb::Doctor) => {
+                    let message = || format!("hsm: -profile={name} is unknown: take one of {}", Profile::names());
+                    command.profile = Some(Profile::named(name).ok_or_else(message)?);
+                }
                 _ => return Ok(false),
             }
             Ok(true)
@@ -235,6 +255,10 @@ mod tests {
             "hsm status -dry-run",
             "compliance",
             "compliance syscalls -format=xml",
+            "hsm status -profile=cloudhsm",
+            "hsm doctor -profile=nobody",
+            "role hsm -pin-refused=x",
+            "server -pin-refused=160",
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }

@@ -6,12 +6,12 @@ use barrier::{Barrier, SealWrap};
 use ceremony::{Ceremony, Protection, Setting};
 use framework::{
     Catalog, Clock, Error, GenerateToken, InitAnswer, InitRequest, KeyRotation, Rekey, Rng, Seal, SealControl,
-    SealStatus, Secret, Store, SystemClock, SystemRng, VerifyRekey,
+    SealHealth, SealStatus, Secret, Store, SystemClock, SystemRng, VerifyRekey,
 };
 use hardening::arena;
 use pipeline::Pipeline;
 use registry::{DeclaredDevice, Registry, Settings};
-use seals::HsmSeal;
+use seals::{HsmSeal, Shares};
 use storage::{Options, Storage};
 
 use crate::config::{self, Config};
@@ -71,6 +71,10 @@ pub(crate) fn build(config: &Config, hsm: Option<Arc<HsmSeal>>, root_token: Opti
     let storage = storage::open(config.storage.kind, config.storage.path.as_deref(), Options::default())
         .map_err(|error| Fatal::Part(error.to_string()))?;
     let seal = hsm.clone().map(|hsm| hsm as Arc<dyn Seal>);
+    let seal_health: Arc<dyn SealHealth> = match &hsm {
+        Some(hsm) => Arc::clone(hsm) as Arc<dyn SealHealth>,
+        None => Arc::new(Shares),
+    };
     let barrier = Arc::new(Barrier::new(SealWrap::new(Arc::clone(&storage), seal)));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let rng: Arc<dyn Rng> = Arc::new(SystemRng);
@@ -101,6 +105,7 @@ pub(crate) fn build(config: &Config, hsm: Option<Arc<HsmSeal>>, root_token: Opti
         let core = system::Core {
             registry: Arc::clone(&registry),
             control: Arc::clone(&control) as Arc<dyn SealControl>,
+            seal_health,
             ceremonies: system::Ceremonies {
                 root: Arc::clone(&ceremony) as Arc<dyn GenerateToken>,
                 rekey: Arc::clone(&ceremony) as Arc<dyn Rekey>,

@@ -27,7 +27,7 @@ pub enum Question {
         key_label: String,
         /// The `CKM_` number it was wrapped with.
         mechanism: u32,
-        /// IV, ciphertext and tag.
+        /// In the mechanism's own layout.
         blob: Vec<u8>,
         /// The associated data.
         aad: Vec<u8>,
@@ -45,7 +45,7 @@ pub enum Answer {
         key_label: String,
         /// The `CKM_` number.
         mechanism: u32,
-        /// IV, ciphertext and tag.
+        /// In the mechanism's own layout.
         blob: Vec<u8>,
     },
     /// An unwrapped value.

@@ -55,7 +55,7 @@ pub use path::{Key, Prefix};
 pub use permit::{Permit, Unrecorded, Verdict};
 pub use policy_names::{PolicyNames, Recorded};
 pub use route::{Access, Caller, Context, Effect, Input, MountInfo, Origin, Pattern, Route};
-pub use seal::{KeyId, Seal, SealKind, Wrapped};
+pub use seal::{KeyId, Seal, SealBackend, SealHealth, SealKind, Wrapped};
 pub use serde_json::{Map, Value as Json};
 pub use store::{Batch, Ciphertext, Class, MountId, Page, Store, Version, Versioned, Write};
 pub use token::{Auth, TokenKind, TokenRule};

@@ -1,6 +1,7 @@
 //! What protects the root key.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::{Error, Secret};
 
@@ -83,6 +84,21 @@ impl SealKind {
             Self::Pkcs11 => "pkcs11",
         }
     }
+}
+
+/// What stands behind a seal, and how it fares.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SealBackend {
+    /// Its name: the kind, unless the configuration gives it one.
+    pub name: String,
+    /// For how long it has not done what it was asked; `None` while it does.
+    pub unhealthy_for: Option<Duration>,
+}
+
+/// The state of everything that wraps, for `sys/seal-backend-status`. Never blocks on an HSM.
+pub trait SealHealth: Send + Sync {
+    /// All backends, at least one.
+    fn backends(&self) -> Vec<SealBackend>;
 }
 
 #[cfg(test)]

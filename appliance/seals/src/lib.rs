@@ -8,5 +8,5 @@ mod hsm;
 pub mod shamir;
 mod software;
 
-pub use hsm::{HsmSeal, HsmState, Limits};
-pub use software::ShamirSeal;
+pub use hsm::{HealthCheck, Heartbeat, HsmSeal, HsmState, Limits};
+pub use software::{ShamirSeal, Shares};

@@ -14,6 +14,7 @@ mod password_policies;
 mod policies;
 mod rekey;
 mod seal;
+mod seal_backend;
 mod shares;
 mod token;
 mod token_roles;
@@ -22,7 +23,9 @@ mod wrapping;
 
 use std::sync::{Arc, Weak};
 
-use framework::{Catalog, Engine, GenerateToken, KeyRotation, Rekey, SealControl, Secret, Store, VerifyRekey};
+use framework::{
+    Catalog, Engine, GenerateToken, KeyRotation, Rekey, SealControl, SealHealth, Secret, Store, VerifyRekey,
+};
 use registry::Registry;
 
 /// What the handlers work with.
@@ -31,6 +34,8 @@ pub struct Core {
     pub registry: Arc<Registry>,
     /// Init, unseal, seal.
     pub control: Arc<dyn SealControl>,
+    /// How what wraps fares.
+    pub seal_health: Arc<dyn SealHealth>,
     /// What a quorum can have done.
     pub ceremonies: Ceremonies,
     /// Which of it needs no token.
@@ -81,6 +86,7 @@ pub struct Unauthenticated {
 pub fn engines(core: &Core) -> Vec<Engine> {
     let routes = [
         seal::routes(core),
+        seal_backend::routes(core),
         mounts::routes(core),
         policies::routes(core),
         password_policies::routes(core),

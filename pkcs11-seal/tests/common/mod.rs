@@ -13,7 +13,8 @@ use pkcs11_seal::{Config, Hsm, TokenChoice};
 
 pub(crate) const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 pub(crate) const SPY: &str = "/usr/lib/x86_64-linux-gnu/pkcs11-spy.so";
-pub(crate) const PIN: &str = "test-pin-1234";
+/// In the form that AWS CloudHSM wants.
+pub(crate) const PIN: &str = "tester:test-pin-1234";
 pub(crate) const TOKEN: &str = "holdfast-test";
 pub(crate) const KEY: &str = "holdfast-seal";
 
@@ -22,6 +23,11 @@ const FOLDER: &str = "HOLDFAST_TEST_FOLDER";
 
 /// Runs `body` in a process of its own, beside a fresh token labelled [`TOKEN`]. `name` is that of the test.
 pub(crate) fn alone(name: &str, body: impl FnOnce(&Path)) {
+    alone_with(name, "", body);
+}
+
+/// The same with these settings for the module that plays CloudHSM ([`shim`]).
+pub(crate) fn alone_with(name: &str, settings: &str, body: impl FnOnce(&Path)) {
     if env::var(CHILD).as_deref() == Ok(name) {
         return body(&PathBuf::from(env::var_os(FOLDER).unwrap()));
     }
@@ -35,12 +41,15 @@ pub(crate) fn alone(name: &str, body: impl FnOnce(&Path)) {
     fs::create_dir(&tokens).unwrap();
     let conf = format!("directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n", tokens.display());
     fs::write(folder.path().join("softhsm2.conf"), conf).unwrap();
+    let settings = format!("state = {}\n{settings}\n", folder.path().display());
+    fs::write(folder.path().join("shim"), settings).unwrap();
     init_token(folder.path(), TOKEN);
     let child = command(folder.path(), env::current_exe().unwrap())
         .args([name, "--exact", "--nocapture", "--include-ignored"])
         .env(CHILD, name)
         .env(FOLDER, folder.path())
         .env("PKCS11SPY", MODULE)
+        .env(cloudhsm_shim::settings::VARIABLE, folder.path().join("shim"))
         .env("PKCS11SPY_OUTPUT", folder.path().join("calls"))
         .output()
         .unwrap();
@@ -48,6 +57,16 @@ pub(crate) fn alone(name: &str, body: impl FnOnce(&Path)) {
     assert!(child.status.success(), "{}\n{out}\n{err}", child.status);
     assert!(out.contains("1 passed"), "no test is called {name}\n{out}");
     print!("{out}");
+}
+
+/// The module that plays CloudHSM, which cargo puts beside this test.
+pub(crate) fn shim() -> PathBuf {
+    env::current_exe().unwrap().with_file_name("libcloudhsm_shim.so")
+}
+
+/// What was done to that module that must never be done.
+pub(crate) fn violations(folder: &Path) -> String {
+    fs::read_to_string(folder.join(cloudhsm_shim::VIOLATIONS)).unwrap_or_default()
 }
 
 fn command(folder: &Path, program: impl AsRef<std::ffi::OsStr>) -> Command {

@@ -27,18 +27,21 @@ pub(crate) unsafe fn encrypt_init(
     let is_gcm = asked.mechanism == CKM_AES_GCM || (rules && asked.mechanism == VENDOR_AES_GCM);
     let begun = if is_gcm {
         // SAFETY: the mechanism is the caller's, with the parameters that go with it.
-        match unsafe { gcm::parameters(asked) } {
-            Some(parameters) => gcm::encrypt_init(session, asked.mechanism, parameters, key),
-            None => return CKR_MECHANISM_PARAM_INVALID,
-        }
+        let parameters = unsafe { gcm::parameters(asked) }.ok_or(CKR_MECHANISM_PARAM_INVALID);
+        parameters.and_then(|parameters| gcm::encrypt_init(session, asked.mechanism, parameters, key))
     } else {
-        let operation = Operation { mechanism: asked.mechanism, parts: false };
-        (real!(C_EncryptInit(session, mechanism, key)), Encryption::Plain(operation))
+        match real!(C_EncryptInit(session, mechanism, key)) {
+            CKR_OK => Ok(Encryption::Plain(Operation { mechanism: asked.mechanism, parts: false })),
+            refusal => Err(refusal),
+        }
     };
-    if begun.0 == CKR_OK {
-        state::with(session, |session| session.encryption = Some(begun.1));
+    match begun {
+        Ok(operation) => {
+            state::with(session, |session| session.encryption = Some(operation));
+            CKR_OK
+        }
+        Err(refusal) => refusal,
     }
-    begun.0
 }
 
 pub(crate) unsafe fn encrypt(

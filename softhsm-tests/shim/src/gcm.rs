@@ -7,8 +7,8 @@ use cryptoki_sys::*;
 
 use crate::mechanisms::VENDOR_AES_GCM;
 use crate::settings::{self, GcmIv};
-use crate::state::{Encryption, IvPlace, Operation};
-use crate::{gate, keys, violation};
+use crate::state::{Encryption, IvPlace};
+use crate::{gate, keys};
 
 /// Bytes of an IV.
 pub(crate) const IV: usize = 12;
@@ -22,8 +22,7 @@ pub(crate) fn encrypt_init(
     mechanism: CK_MECHANISM_TYPE,
     asked: CK_GCM_PARAMS,
     key: CK_OBJECT_HANDLE,
-) -> (CK_RV, Encryption) {
-    let plain = || Encryption::Plain(Operation { mechanism, parts: false });
+) -> Result<Encryption, CK_RV> {
     let length = usize::try_from(asked.ulIvLen).unwrap_or_default();
     let given = if asked.pIv.is_null() {
         Vec::new()
@@ -32,21 +31,20 @@ pub(crate) fn encrypt_init(
         unsafe { std::slice::from_raw_parts(asked.pIv, length) }.to_vec()
     };
     let policy = settings::get().map_or(GcmIv::Accept, |settings| settings.gcm_iv);
-    let (bytes, place) = if mechanism == VENDOR_AES_GCM {
-        if !asked.pIv.is_null() {
-            return (CKR_MECHANISM_PARAM_INVALID, plain());
-        }
-        (made(session), IvPlace::Prepended)
+    let own = |place| made(session).map(|iv| (iv, place));
+    let (iv, place) = if mechanism == VENDOR_AES_GCM {
+        if asked.pIv.is_null() { own(IvPlace::Prepended) } else { Err(CKR_MECHANISM_PARAM_INVALID) }
     } else if !gate::rules() || policy == GcmIv::Accept {
-        (given, IvPlace::Callers)
+        Ok((given, IvPlace::Callers))
     } else if given.len() != IV || (policy == GcmIv::Refuse && given.iter().any(|byte| *byte != 0)) {
-        return (CKR_MECHANISM_PARAM_INVALID, plain());
+        Err(CKR_MECHANISM_PARAM_INVALID)
     } else {
-        (made(session), IvPlace::Written(asked.pIv.addr()))
-    };
-    let mut own = bytes.clone();
-    let result = init_with(asked, &mut own, |mechanism| real!(C_EncryptInit(session, mechanism, key)));
-    (result, Encryption::Gcm { key: keys::name(session, key), iv: bytes, place })
+        own(IvPlace::Written(asked.pIv.addr()))
+    }?;
+    match init_with(asked, &mut iv.clone(), |mechanism| real!(C_EncryptInit(session, mechanism, key))) {
+        CKR_OK => Ok(Encryption::Gcm { key: keys::name(session, key), iv, place }),
+        refusal => Err(refusal),
+    }
 }
 
 /// Begins an operation of SoftHSM's with this IV in place of the caller's.
@@ -61,13 +59,13 @@ pub(crate) fn init_with(asked: CK_GCM_PARAMS, iv: &mut [u8], init: impl FnOnce(*
     init(&raw mut mechanism)
 }
 
-/// A fresh IV from the HSM's generator.
-fn made(session: CK_SESSION_HANDLE) -> Vec<u8> {
+/// A fresh IV from the HSM's generator, if the session is good.
+fn made(session: CK_SESSION_HANDLE) -> Result<Vec<u8>, CK_RV> {
     let mut iv = vec![0; IV];
-    if real!(C_GenerateRandom(session, iv.as_mut_ptr(), 12)) != CKR_OK {
-        violation::report("no random bytes for an IV");
+    match real!(C_GenerateRandom(session, iv.as_mut_ptr(), 12)) {
+        CKR_OK => Ok(iv),
+        refusal => Err(refusal),
     }
-    iv
 }
 
 /// The parameters of an AES-GCM mechanism.

@@ -8,6 +8,7 @@
     clippy::print_stderr
 )]
 
+mod cloudhsm;
 mod hsm;
 mod kill;
 mod setup;

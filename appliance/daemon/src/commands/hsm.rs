@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use hardening::lockdown::Mode;
-use pkcs11_seal::ceremony;
+use pkcs11_seal::{ceremony, doctor};
 
 use crate::arguments::{HsmCommand, HsmVerb};
 use crate::config::{self, Seal};
@@ -20,6 +20,7 @@ pub(crate) fn run(command: &HsmCommand) -> Result<ExitCode, String> {
     };
     let pin = hsm.pin.resolve().map_err(|error| error.to_string())?;
     let module = roles::hsm::module(hsm, pin);
+    let mut passed = true;
     let (json, text) = match command.verb {
         HsmVerb::Init => {
             let report = ceremony::init(&module, ceremony::Options { dry_run: command.dry_run })
@@ -35,8 +36,13 @@ pub(crate) fn run(command: &HsmCommand) -> Result<ExitCode, String> {
             let text = keys.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
             (keys.iter().map(pkcs11_seal::KeyReport::to_json).collect(), text)
         }
+        HsmVerb::Doctor => {
+            let examination = doctor::examine(&module, command.profile.or(hsm.how.profile));
+            passed = examination.passed();
+            (examination.to_json(), examination.to_string())
+        }
     };
     let mut out = std::io::stdout();
     let _ = if command.json { writeln!(out, "{json:#}") } else { writeln!(out, "{text}") };
-    Ok(ExitCode::SUCCESS)
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,6 +1,7 @@
 //! The configuration: HCL or JSON files, read once, every key known or refused.
 
 mod pin;
+mod pkcs11;
 mod read;
 mod stanzas;
 mod unauthenticated;
@@ -60,6 +61,10 @@ pub(crate) struct Hsm {
     pub(crate) key_label: String,
     pub(crate) key_id: Option<Vec<u8>>,
     pub(crate) pin: PinSource,
+    pub(crate) how: pkcs11::How,
+    /// Calls into the HSM at once.
+    pub(crate) max_parallel: usize,
+    pub(crate) health: seals::HealthCheck,
     /// The vendor's library speaks TCP.
     pub(crate) network: bool,
     /// Files and folders beside the library that it needs.

@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use framework::hcl::{Block, ParseError, Reader};
-use pkcs11_seal::TokenChoice;
 
-use super::pin::PinSource;
+use super::pkcs11;
 use super::read::{Parts, one};
 use server::{ClientCertificates, Listener, Tls, TlsVersion};
 
-use super::{Audit, Hsm, Seal, Storage};
+use super::{Audit, Seal, Storage};
 
 pub(super) fn read(reader: &mut Reader<'_>, parts: &mut Parts) -> Result<(), ParseError> {
     if let Some(block) = one(reader, "storage", 1)? {
@@ -128,85 +127,12 @@ fn seal(block: &Block<'_>, warnings: &mut Vec<String>) -> Result<Seal, ParseErro
             block.reader("seal").finish()?;
             Ok(Seal::Shamir)
         }
-        "pkcs11" => pkcs11(block, warnings).map(|hsm| Seal::Pkcs11(Box::new(hsm))),
+        "pkcs11" => pkcs11::read(block, warnings).map(|hsm| Seal::Pkcs11(Box::new(hsm))),
         other => {
             let message = format!("unknown seal \"{other}\": take \"pkcs11\" or \"shamir\"");
             Err(ParseError { at: block.at, message })
         }
     }
-}
-
-/// A value of the stanza, or of Vault's environment variable for it, which comes first.
-fn setting(reader: &mut Reader<'_>, key: &str, variable: &str) -> Result<Option<String>, ParseError> {
-    let written = reader.text(key)?.map(str::to_owned);
-    Ok(std::env::var(variable).ok().filter(|value| !value.is_empty()).or(written))
-}
-
-fn pkcs11(block: &Block<'_>, warnings: &mut Vec<String>) -> Result<Hsm, ParseError> {
-    let mut reader = block.reader("seal");
-    let library = setting(&mut reader, "lib", "VAULT_HSM_LIB")?;
-    let slot = setting(&mut reader, "slot", "VAULT_HSM_SLOT")?;
-    let label = setting(&mut reader, "token_label", "VAULT_HSM_TOKEN_LABEL")?;
-    let written = reader.text("pin")?.map(PinSource::parse);
-    let pin = PinSource::given().or(written);
-    let key_label = setting(&mut reader, "key_label", "VAULT_HSM_KEY_LABEL")?;
-    let key_id = setting(&mut reader, "key_id", "VAULT_HSM_KEY_ID")?;
-    let mechanism = setting(&mut reader, "mechanism", "VAULT_HSM_MECHANISM")?;
-    let network = reader.boolean("network")?.unwrap_or(false);
-    let paths = reader.strings("paths")?.unwrap_or_default().into_iter().map(PathBuf::from).collect();
-    without_effect(&mut reader, warnings)?;
-    let wrong = |key: &str, message: &str| block.reader("seal").error(key, message);
-    // Told before what is missing: a misspelt key is the likely reason.
-    reader.finish()?;
-
-    let library = library.ok_or_else(|| wrong("lib", "lib is missing: the HSM's PKCS#11 library"))?;
-    let token = match (label, slot) {
-        (Some(label), _) => TokenChoice::Label(label),
-        (None, Some(slot)) => {
-            TokenChoice::Slot(slot.parse().map_err(|_| wrong("slot", "slot must be a decimal number"))?)
-        }
-        (None, None) => return Err(wrong("token_label", "token_label is missing: the label of the HSM's token")),
-    };
-    let pin = pin.ok_or_else(|| {
-        wrong("pin", "pin is missing: \"file:///path\", \"env://NAME\", \"credential://NAME\", or the PIN itself")
-    })?;
-    let key_label = key_label.ok_or_else(|| wrong("key_label", "key_label is missing: the label of the seal key"))?;
-    let key_id = match key_id {
-        None => None,
-        Some(hex) => Some(parse_hex(&hex).ok_or_else(|| wrong("key_id", "key_id must be hexadecimal"))?),
-    };
-    if mechanism.is_some_and(|mechanism| !matches!(mechanism.as_str(), "0x1087" | "4231" | "CKM_AES_GCM")) {
-        return Err(wrong("mechanism", "mechanism must be 0x1087 (CKM_AES_GCM)"));
-    }
-    Ok(Hsm { library: library.into(), token, key_label, key_id, pin, network, paths })
-}
-
-/// Keys of Vault's stanza that are refused or named in a warning.
-fn without_effect(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Result<(), ParseError> {
-    if reader.boolean("generate_key")? == Some(true) {
-        let message = "generate_key = true is not supported: make the seal key once with `holdfast hsm init`";
-        return Err(reader.error("generate_key", message));
-    }
-    if reader.boolean("disabled")? == Some(true) {
-        return Err(
-            reader.error("disabled", "disabled = true is not supported: seal migration is not part of this version")
-        );
-    }
-    if reader.text("hmac_key_label")?.is_some() || reader.text("hmac_mechanism")?.is_some() {
-        warnings.push("seal \"pkcs11\": hmac_key_label has no effect: AES-GCM authenticates by itself".to_owned());
-    }
-    if reader.boolean("force_rw_session")? == Some(false) {
-        warnings
-            .push("seal \"pkcs11\": force_rw_session = false has no effect: sessions are always read-write".to_owned());
-    }
-    Ok(())
-}
-
-fn parse_hex(text: &str) -> Option<Vec<u8>> {
-    let text = text.strip_prefix("0x").unwrap_or(text);
-    let digits: Vec<u8> =
-        text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
-    digits.chunks(2).map(|pair| if let [high, low] = pair { Some(high * 16 + low) } else { None }).collect()
 }
 
 fn audit(block: &Block<'_>) -> Result<Audit, ParseError> {

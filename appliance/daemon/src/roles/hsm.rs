@@ -12,10 +12,12 @@ use crate::arguments::ServerOptions;
 use crate::config::{self, Hsm, PinSource, Seal};
 use crate::log;
 
-/// Sessions that answer questions. SoftHSM gains nothing beyond a few; a network HSM is asked in parallel.
-const WORKERS: usize = 4;
+/// One session holds the login; one more, so that what looks for keys needs not wait for a call to end.
+const BESIDE_THE_WORKERS: usize = 2;
 
-pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
+/// `pin_refused` is the exit code of an earlier hsm process whose PIN was refused: then this one does not try it again.
+/// The exit code of this one is the `CKR_` number of such a refusal (PKCS#11 v2.40, appendix A), which the monitor keeps.
+pub(crate) fn run(options: &ServerOptions, pin_refused: Option<u8>) -> Result<ExitCode, Fatal> {
     let socket = process::control_socket().doing("taking over the socket from the monitor")?;
     process::die_with_parent(&socket).doing("tying the process to the monitor")?;
     let config = config::load(&options.config)?;
@@ -33,18 +35,29 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
         PinSource::Environment(name) => pin::receive(&socket, name)?,
         elsewhere => elsewhere.resolve()?,
     };
-    let module = module(&hsm, pin);
+    let (module, workers) = (module(&hsm, pin), hsm.max_parallel);
     drop(hsm);
     // Loads the module and makes its threads; if the token cannot be used now, it is tried again, or the reason is answered.
-    let token = Arc::new(pkcs11_seal::Hsm::start(module));
+    let token = Arc::new(match pin_refused {
+        None => pkcs11_seal::Hsm::start(module),
+        Some(code) => pkcs11_seal::Hsm::refused(module, code),
+    });
     log::locks("hsm", &lockdown.seal_syscalls()?);
-    pkcs11_seal::serve(&token, socket, WORKERS).doing("answering the server")?;
-    Ok(ExitCode::SUCCESS)
+    if token.refused_pin().is_none() {
+        pkcs11_seal::serve(&token, socket, workers).doing("answering the server")?;
+    }
+    Ok(token.refused_pin().map_or(ExitCode::SUCCESS, ExitCode::from))
 }
 
 /// What the module is opened with.
 pub(crate) fn module(hsm: &Hsm, pin: Secret) -> pkcs11_seal::Config {
     let mut config = pkcs11_seal::Config::new(&hsm.library, hsm.token.clone(), pin, hsm.key_label.clone());
     config.key_id.clone_from(&hsm.key_id);
+    config.profile = hsm.how.profile;
+    config.mechanism = hsm.how.mechanism;
+    config.hmac_key_label.clone_from(&hsm.how.hmac_key_label);
+    config.hmac_key_id.clone_from(&hsm.how.hmac_key_id);
+    config.oaep_hash = hsm.how.oaep_hash;
+    config.max_sessions = hsm.max_parallel + BESIDE_THE_WORKERS;
     config
 }

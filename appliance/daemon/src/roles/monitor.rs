@@ -77,6 +77,8 @@ struct Monitor {
     environment: HashMap<OsString, OsString>,
     /// What the hsm process is to log in with, if that came as a variable.
     pin: Option<Secret>,
+    /// With what the token has refused the PIN: nobody tries it again while this server runs, or the token would lock.
+    pin_refused: Option<u8>,
     has_hsm: bool,
     signals: Signals,
     server: Process,
@@ -118,6 +120,7 @@ impl Monitor {
             arguments,
             environment,
             pin,
+            pin_refused: None,
             has_hsm,
             signals,
             server,
@@ -215,7 +218,8 @@ impl Monitor {
     fn spawn_hsm(&self) -> std::io::Result<Process> {
         let (servers, hsms) = UnixStream::pair()?;
         let role = [String::from("role"), String::from("hsm")];
-        let arguments = role.iter().chain(&self.arguments);
+        let refused = self.pin_refused.map(|code| format!("-pin-refused={code}"));
+        let arguments = role.iter().chain(&refused).chain(&self.arguments);
         let hsm = process::spawn_role(&self.program, arguments, &self.environment, hsms.into(), |_| {})?;
         if let Some(pin) = &self.pin {
             pin::hand_over(pin, &servers)?;
@@ -229,7 +233,13 @@ impl Monitor {
         let Some(status) = hsm.wait(Some(Duration::ZERO)).doing("watching the hsm process")? else { return Ok(()) };
         let stable = since.elapsed() > STABLE;
         self.hsm = None;
-        if self.ending.is_none() {
+        if let Some(code) = status.code().and_then(pkcs11_seal::pin_refusal) {
+            tracing::error!(
+                "the token has refused the PIN ({code:#x}): it is not tried again until this server is restarted"
+            );
+            self.pin_refused = Some(code);
+            self.next_start = Instant::now();
+        } else if self.ending.is_none() {
             tracing::error!("the hsm process ended: {}", process::describe_exit(status));
             if stable {
                 self.back_off = SHORTEST_BACK_OFF;

@@ -11,7 +11,7 @@ use framework::SealControl;
 use hardening::lockdown::{Lockdown, Mode, Role};
 use hardening::process;
 use pipeline::Workers;
-use seals::HsmSeal;
+use seals::{HealthCheck, Heartbeat, HsmSeal};
 use server::{Corridor, Limits, Server};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -88,8 +88,8 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
     for (address, listener) in server.addresses().iter().zip(&config.listeners) {
         tracing::info!(%address, tls = listener.tls.is_some(), storage = config.storage.name(), "listening");
     }
-    if let Some(hsm) = hsm {
-        connect_hsm(control, hsm, &parts)?;
+    if let (Some(hsm), Seal::Pkcs11(settings)) = (hsm, &config.seal) {
+        connect_hsm(control, hsm, settings.health, &parts)?;
     }
     if let Some(dev) = &options.dev {
         dev::prepare(dev, &parts, server.addresses()).map_err(|error| Fatal::Part(error.to_string()))?;
@@ -132,7 +132,7 @@ fn stop_signal(handle: server::Handle, registry: Arc<registry::Registry>) -> std
 }
 
 /// Takes new sockets to the hsm process as the monitor hands them over, and unseals as soon as the HSM lets it.
-fn connect_hsm(control: UnixStream, hsm: Arc<HsmSeal>, parts: &Parts) -> Result<(), Fatal> {
+fn connect_hsm(control: UnixStream, hsm: Arc<HsmSeal>, health: HealthCheck, parts: &Parts) -> Result<(), Fatal> {
     let to_monitor = control.try_clone().doing("sharing the monitor's socket")?;
     let watched = Arc::clone(&hsm);
     spawn("hsm-watch", move || {
@@ -142,6 +142,14 @@ fn connect_hsm(control: UnixStream, hsm: Arc<HsmSeal>, parts: &Parts) -> Result<
                 watched.detach("the hsm process did not answer and is being restarted");
                 let _ = std::io::Write::write_all(&mut &to_monitor, &[monitor::HSM_HANGS]);
             }
+        }
+    })?;
+    let asked = Arc::clone(&hsm);
+    spawn("hsm-heartbeat", move || {
+        let mut heartbeat = Heartbeat::new(health);
+        loop {
+            thread::sleep(HSM_WATCH);
+            heartbeat.tick(&asked);
         }
     })?;
     let seal = Arc::clone(&hsm);

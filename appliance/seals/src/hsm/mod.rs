@@ -5,6 +5,7 @@
 //! The process behind the socket may hang, die and come back: the connection is then replaced by [`HsmSeal::attach`].
 
 mod connection;
+mod heartbeat;
 mod state;
 
 use std::os::unix::net::UnixStream;
@@ -12,9 +13,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use framework::hsm::{Answer, Description, FailureKind, Question};
-use framework::{Error, KeyId, Seal, Secret, Wrapped};
+use framework::{Error, KeyId, Seal, SealBackend, SealHealth, SealKind, Secret, Wrapped};
 
 use connection::Lost;
+pub use heartbeat::{HealthCheck, Heartbeat};
 use state::Shared;
 
 /// How long and how many may wait for the HSM.
@@ -24,8 +26,8 @@ pub struct Limits {
     pub deadline: Duration,
     /// Most calls under way at once; more are [`Error::Busy`].
     pub in_flight: usize,
-    /// Most calls that may wait while the HSM process is away or does not answer; the others fail at once, so that a hung
-    /// HSM cannot hold every worker of the server.
+    /// Most calls under way while the HSM process is away or does not answer, or since a call has failed and none has
+    /// succeeded; the others fail at once, so that an HSM in trouble cannot hold every worker of the server.
     pub hopeful: usize,
 }
 
@@ -41,6 +43,8 @@ impl Default for Limits {
 pub struct HsmState {
     /// Whether there is a connection to the HSM process.
     pub connected: bool,
+    /// Connections so far.
+    pub connections: u64,
     /// Whether the last call on it passed its deadline and nothing has come back since: a reason to restart the process.
     pub stalled: bool,
     /// Calls under way.
@@ -49,6 +53,8 @@ pub struct HsmState {
     pub description: Option<Description>,
     /// The last failure, until the next success.
     pub last_error: Option<String>,
+    /// When it began to fail, or began altogether if it has not succeeded yet.
+    pub unhealthy_since: Option<Instant>,
 }
 
 /// A seal whose key never leaves the HSM.
@@ -85,7 +91,12 @@ impl HsmSeal {
 
     /// Asks the HSM process what is behind it. Fails like any call, also if the key is not the pinned one.
     pub fn describe(&self) -> Result<Description, Error> {
-        self.shared.admitted(|deadline| {
+        self.describe_within(None)
+    }
+
+    /// The same with a deadline of its own.
+    fn describe_within(&self, patience: Option<Duration>) -> Result<Description, Error> {
+        self.shared.admitted(patience, |deadline| {
             let mut connection = self.shared.connection(deadline)?;
             if let Err(Lost) = self.verify(connection.number, deadline)? {
                 connection = self.shared.connection(deadline)?;
@@ -101,7 +112,7 @@ impl HsmSeal {
     }
 
     fn call(&self, question: &Question) -> Result<Answer, Error> {
-        self.shared.admitted(|deadline| {
+        self.shared.admitted(None, |deadline| {
             // None of the questions changes anything in the HSM, so one that was lost with its connection is asked again.
             for _ in 0..2 {
                 let connection = self.shared.connection(deadline)?;
@@ -164,6 +175,13 @@ impl Seal for HsmSeal {
             Answer::Plain(plain) => Ok(plain),
             other => Err(self.shared.nonsense(&other)),
         }
+    }
+}
+
+impl SealHealth for HsmSeal {
+    fn backends(&self) -> Vec<SealBackend> {
+        let unhealthy_for = self.state().unhealthy_since.map(|since| since.elapsed());
+        vec![SealBackend { name: SealKind::Pkcs11.name().to_owned(), unhealthy_for }]
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use framework::Error;
 use framework::hsm::{Answer, Description, Question};
@@ -36,6 +36,7 @@ struct State {
     stalled: bool,
     description: Option<Description>,
     last_error: Option<String>,
+    unhealthy_since: Option<Instant>,
 }
 
 struct Current {
@@ -54,7 +55,9 @@ impl Drop for Admitted<'_> {
 
 impl Shared {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, state: Mutex::default(), attached: Condvar::new() }
+        // Nothing is known to work before something has.
+        let state = State { unhealthy_since: Some(Instant::now()), ..State::default() };
+        Self { limits, state: Mutex::new(state), attached: Condvar::new() }
     }
 
     pub(super) fn attach(self: &Arc<Self>, stream: UnixStream) -> std::io::Result<()> {
@@ -87,7 +90,7 @@ impl Shared {
 
     pub(super) fn detach(&self, reason: String) {
         let mut state = self.lock();
-        state.last_error = Some(reason);
+        state.trouble(reason);
         let before = state.connection.take();
         drop(state);
         if let Some(before) = before {
@@ -107,21 +110,29 @@ impl Shared {
         let state = self.lock();
         HsmState {
             connected: state.connection.is_some(),
+            connections: state.attached,
             stalled: state.stalled,
             in_flight: state.in_flight,
             description: state.description.clone(),
             last_error: state.last_error.clone(),
+            unhealthy_since: state.unhealthy_since,
         }
     }
 
-    /// Runs one call with its deadline, if it may start now.
-    pub(super) fn admitted<R>(&self, call: impl FnOnce(Instant) -> Result<R, Error>) -> Result<R, Error> {
-        let deadline = Instant::now() + self.limits.deadline;
+    /// Runs one call, if it may start now. Its deadline is that of the limits, unless it brings its own patience.
+    ///
+    /// While calls fail only a few are let through, to see whether they still do; the others fail at once.
+    pub(super) fn admitted<R>(
+        &self,
+        patience: Option<Duration>,
+        call: impl FnOnce(Instant) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let deadline = Instant::now() + patience.unwrap_or(self.limits.deadline);
         let mut state = self.lock();
         if state.in_flight >= self.limits.in_flight {
             return Err(Error::Busy { reason: "the queue to the hsm is full" });
         }
-        if state.stalled && state.in_flight >= self.limits.hopeful {
+        if (state.stalled || state.last_error.is_some()) && state.in_flight >= self.limits.hopeful {
             return Err(state.unavailable());
         }
         state.in_flight += 1;
@@ -162,11 +173,10 @@ impl Shared {
         match connection.ask(question, deadline) {
             Ok(Some(answer)) => Ok(Ok(answer)),
             Ok(None) => {
-                let waited = self.limits.deadline.as_secs_f32();
                 let mut state = self.lock();
                 // An answer to somebody else on a newer connection says nothing about this one, nor this about that.
                 state.stalled |= state.attached == number;
-                state.last_error = Some(format!("the hsm process did not answer within {waited} s"));
+                state.trouble("the hsm process did not answer in time".to_owned());
                 Err(state.unavailable())
             }
             Err(Lost) => {
@@ -188,7 +198,7 @@ impl Shared {
                  the key label that this storage was initialised with"
             );
             tracing::error!("{reason}");
-            state.last_error = Some(reason);
+            state.trouble(reason);
             return Err(state.unavailable());
         }
         if let Some(current) = state.connection.as_mut().filter(|current| current.connection.number == number) {
@@ -198,12 +208,18 @@ impl Shared {
     }
 
     pub(super) fn succeeded(&self) {
-        self.lock().last_error = None;
+        let mut state = self.lock();
+        let trouble = state.last_error.take();
+        let since = state.unhealthy_since.take();
+        drop(state);
+        if let (Some(trouble), Some(since)) = (trouble, since) {
+            tracing::info!(after_seconds = since.elapsed().as_secs(), trouble, "the HSM works again");
+        }
     }
 
     pub(super) fn failed(&self, reason: String) -> Error {
         let mut state = self.lock();
-        state.last_error = Some(reason);
+        state.trouble(reason);
         state.unavailable()
     }
 
@@ -225,7 +241,7 @@ impl Shared {
         let mut state = self.lock();
         if let Some(current) = state.connection.take_if(|current| current.connection.number == number) {
             tracing::warn!(connection = number, why, "lost the hsm process");
-            state.last_error = Some(format!("hsm process restarting: {why}"));
+            state.trouble(format!("hsm process restarting: {why}"));
             drop(state);
             current.connection.close();
         }
@@ -237,6 +253,15 @@ impl Shared {
 }
 
 impl State {
+    /// Something failed. Told to the log when it begins, and when it changes.
+    fn trouble(&mut self, reason: String) {
+        self.unhealthy_since.get_or_insert_with(Instant::now);
+        if self.last_error.as_ref() != Some(&reason) {
+            tracing::warn!(reason, "the HSM does not do its part");
+            self.last_error = Some(reason);
+        }
+    }
+
     fn unavailable(&self) -> Error {
         let reason = self.last_error.clone();
         Error::HsmUnavailable { reason: reason.unwrap_or_else(|| "the hsm process is not connected yet".to_owned()) }
