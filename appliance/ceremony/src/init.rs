@@ -2,9 +2,11 @@
 
 use barrier::Founding;
 use framework::{Ciphertext, Error, InitAnswer, InitRequest, Seal, Secret, Store, Write};
+use seals::pgp::Recipient;
 use seals::{HsmSeal, ShamirSeal, shamir};
 
 use crate::control::{Ceremony, Protection};
+use crate::hand_out::{Recipients, token_for};
 use crate::names::{RECOVERY_KEY, TOKEN_KEY, UNSEAL_KEY};
 use crate::record::{self, ROOT_KEY, SealRecord};
 use crate::store::writes;
@@ -23,10 +25,21 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
         if self.record().is_some() {
             return Err(Error::invalid("Vault is already initialized"));
         }
+        let recovery = matches!(self.protection, Protection::Hsm(_));
+        let now = self.clock.now();
+        let field = if recovery { "recovery_pgp_keys" } else { "pgp_keys" };
+        let recipients = Recipients::parse(&request.pgp_keys, request.shares, field, now)?;
+        let for_token = request.root_token_pgp_key.as_deref();
+        let for_token = for_token.map(|key| Recipient::parse(key, "root_token_pgp_key", now)).transpose()?;
+
         let (root, key) = (Secret::random(32)?, Secret::random(32)?);
-        let shares = shamir::split(&key, request.shares, request.threshold)?;
+        let shares = recipients.hand_out(shamir::split(&key, request.shares, request.threshold)?)?;
         let protected = self.protect(&root, &key)?;
         let (records, root_token) = self.foundation(protected.kept_at, &key)?;
+        let root_token = match &for_token {
+            Some(recipient) => token_for(recipient, &root_token)?,
+            None => root_token,
+        };
         let cluster_id = framework::uuid(&*self.rng);
         let cluster_name = match self.setting.cluster_name.as_str() {
             "" => format!("holdfast-cluster-{}", cluster_id.get(..8).unwrap_or_default()),
@@ -42,9 +55,8 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
             cluster_id,
         };
         let founding = Founding { seal_records: vec![(record::NAME, record.encode()?)], records };
-        self.barrier.initialise(&root, founding, self.clock.now())?;
+        self.barrier.initialise(&root, founding, now)?;
         self.set_record(record);
-        let recovery = matches!(self.protection, Protection::Hsm(_));
         if recovery {
             self.open(&root)?;
         }

@@ -6,12 +6,14 @@
 //! **Invariant:** no lock is held while the HSM or the store is waited for.
 #![forbid(unsafe_code)]
 
+mod backup;
 mod blank;
 mod control;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod gathering;
 mod generate_root;
+mod hand_out;
 mod init;
 mod names;
 mod quorum;

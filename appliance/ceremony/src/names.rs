@@ -8,5 +8,10 @@ pub(crate) const RECOVERY_KEY: &str = "core/recovery-key";
 /// is open while this can be read.
 pub(crate) const UNSEAL_KEY: &str = "core/unseal-key";
 
+/// PGP-encrypted unseal shares that were kept.
+pub(crate) const UNSEAL_BACKUP: &str = "core/unseal-shares";
+/// PGP-encrypted recovery shares that were kept.
+pub(crate) const RECOVERY_BACKUP: &str = "core/recovery-shares";
+
 /// What the seal wraps whatever the mounts ask for.
 pub(crate) const CRITICAL: &[&str] = &[TOKEN_KEY, RECOVERY_KEY, UNSEAL_KEY];

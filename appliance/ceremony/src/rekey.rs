@@ -4,11 +4,14 @@
 use barrier::Founding;
 use framework::{
     Ciphertext, Error, Given, KeySet, NewShares, Rekey, RekeyRequest, RekeyState, RekeyStep, SealKind, Secret, Store,
+    Write,
 };
 use seals::shamir;
 
+use crate::backup;
 use crate::control::{Ceremony, lock};
 use crate::gathering::{Added, Gathering};
+use crate::hand_out::Recipients;
 use crate::names::RECOVERY_KEY;
 use crate::quorum::wrong_shares;
 use crate::record::{self, SealRecord};
@@ -33,6 +36,7 @@ impl Rekeying {
 /// One rekey.
 pub(crate) struct RekeyAttempt {
     pub(crate) wanted: RekeyRequest,
+    recipients: Recipients,
     gathering: Gathering,
     /// New shares are out, and wait for their verification.
     pub(crate) issued: Option<Issued>,
@@ -54,6 +58,8 @@ impl RekeyAttempt {
             threshold: self.wanted.threshold,
             progress: self.gathering.given(),
             required,
+            pgp_fingerprints: self.recipients.fingerprints(),
+            backup: self.wanted.backup,
             verify: self.wanted.verify,
             verification_nonce: verification.unwrap_or_default(),
         }
@@ -74,12 +80,14 @@ impl<D: Store<Ciphertext>> Rekey for Ceremony<D> {
     fn start(&self, set: KeySet, wanted: RekeyRequest) -> Result<RekeyState, Error> {
         let record = self.record_of(set)?;
         let wanted = if kept_by_hsm(&record, set) { the_only_share(wanted)? } else { possible(wanted)? };
+        let recipients = Recipients::parse(&wanted.pgp_keys, wanted.shares, "pgp_keys", self.clock.now())?;
         let mut rekeying = lock(&self.rekeying);
         let slot = rekeying.of(set);
         if slot.is_some() {
             return Err(Error::invalid("rekey already in progress"));
         }
-        let attempt = slot.insert(RekeyAttempt { wanted, gathering: Gathering::new(&*self.rng), issued: None });
+        let gathering = Gathering::new(&*self.rng);
+        let attempt = slot.insert(RekeyAttempt { wanted, recipients, gathering, issued: None });
         tracing::info!(nonce = attempt.gathering.nonce(), ?set, "rekey started");
         Ok(attempt.state(record.threshold))
     }
@@ -136,36 +144,51 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
 
     /// Makes a new key and its shares. They count at once, or wait in `attempt` for their verification.
     fn issue(&self, set: KeySet, record: &SealRecord, attempt: &mut RekeyAttempt) -> Result<NewShares, Error> {
-        let nonce = attempt.gathering.nonce().to_owned();
+        let RekeyAttempt { wanted, recipients, gathering, issued } = attempt;
+        let mut new = NewShares {
+            nonce: gathering.nonce().to_owned(),
+            shares: Vec::new(),
+            pgp_fingerprints: recipients.fingerprints(),
+            backup: wanted.backup,
+            verification_nonce: String::new(),
+        };
         if kept_by_hsm(record, set) {
-            self.renew_root_key(record, None)?;
-            return Ok(NewShares { nonce, shares: Vec::new(), verification_nonce: String::new() });
+            self.renew_root_key(record, None, &|| Ok(Vec::new()))?;
+            return Ok(new);
         }
         let key = Secret::random(32)?;
-        let shares = shamir::split(&key, attempt.wanted.shares, attempt.wanted.threshold)?;
-        if !attempt.wanted.verify {
-            self.install(set, record, &attempt.wanted, &key)?;
-            return Ok(NewShares { nonce, shares, verification_nonce: String::new() });
+        new.shares = recipients.hand_out(shamir::split(&key, wanted.shares, wanted.threshold)?)?;
+        let kept = || match new.backup {
+            true => backup::keep(set, &new.nonce, &new.pgp_fingerprints, &new.shares),
+            false => Ok(Vec::new()),
+        };
+        if wanted.verify {
+            // Kept at once: the answer may get lost before the verification too.
+            self.barrier.put(Founding { seal_records: Vec::new(), records: kept()? })?;
+            let verification = Gathering::new(&*self.rng);
+            new.verification_nonce = verification.nonce().to_owned();
+            *issued = Some(Issued { key, verification });
+        } else {
+            self.install(set, record, wanted, &key, &kept)?;
         }
-        let verification = Gathering::new(&*self.rng);
-        let verification_nonce = verification.nonce().to_owned();
-        attempt.issued = Some(Issued { key, verification });
-        Ok(NewShares { nonce, shares, verification_nonce })
+        Ok(new)
     }
 
-    /// Makes `key` the one that counts, in one batch.
+    /// Makes `key` the one that counts, in one batch with what `others` writes.
     pub(crate) fn install(
         &self,
         set: KeySet,
         record: &SealRecord,
         wanted: &RekeyRequest,
         key: &Secret,
+        others: &dyn Fn() -> Result<Vec<Write<Secret>>, Error>,
     ) -> Result<(), Error> {
         let next = SealRecord { shares: wanted.shares, threshold: wanted.threshold, ..record.clone() };
         match set {
-            KeySet::Unseal => self.renew_root_key(&next, Some(key))?,
+            KeySet::Unseal => self.renew_root_key(&next, Some(key), others)?,
             KeySet::Recovery => {
-                let records = writes(|view| view.put(RECOVERY_KEY, key.try_clone()?))?;
+                let mut records = writes(|view| view.put(RECOVERY_KEY, key.try_clone()?))?;
+                records.extend(others()?);
                 self.barrier.put(Founding { seal_records: vec![(record::NAME, next.encode()?)], records })?;
                 self.set_record(next);
             }
@@ -182,9 +205,10 @@ fn kept_by_hsm(record: &SealRecord, set: KeySet) -> bool {
 
 /// What an HSM keeps counts as one share.
 fn the_only_share(wanted: RekeyRequest) -> Result<RekeyRequest, Error> {
-    if wanted.verify {
-        let message = "there is nothing to verify: the HSM unseals this server, and only the root key is made anew";
-        return Err(Error::field("require_verification", message));
+    if wanted.verify || wanted.backup || !wanted.pgp_keys.is_empty() {
+        return Err(Error::invalid(
+            "there is nothing to encrypt, keep or verify: the HSM unseals this server, and only the root key is made anew",
+        ));
     }
     Ok(RekeyRequest { shares: 1, threshold: 1, ..wanted })
 }
@@ -200,7 +224,16 @@ fn possible(wanted: RekeyRequest) -> Result<RekeyRequest, Error> {
     } else if wanted.threshold == 1 && wanted.shares > 1 {
         "threshold must be greater than one for multiple shares"
     } else {
-        return Ok(wanted);
+        return keepable(wanted);
     };
     Err(Error::field("secret_threshold", format!("invalid rekey seal configuration: {problem}")))
+}
+
+/// Only encrypted shares are kept.
+fn keepable(wanted: RekeyRequest) -> Result<RekeyRequest, Error> {
+    if wanted.backup && wanted.pgp_keys.is_empty() {
+        let message = "cannot request a backup of the new keys without providing PGP keys for encryption";
+        return Err(Error::field("backup", message));
+    }
+    Ok(wanted)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use barrier::Founding;
 use framework::{
-    Ciphertext, Error, KeyRotation, KeyStatus, MountId, Prefix, Seal, Secret, Store, Timestamp, Transaction,
+    Ciphertext, Error, KeyRotation, KeyStatus, MountId, Prefix, Seal, Secret, Store, Timestamp, Transaction, Write,
 };
 use registry::RotationPolicy;
 use seals::ShamirSeal;
@@ -38,7 +38,7 @@ impl<D: Store<Ciphertext>> KeyRotation for Ceremony<D> {
             Protection::Hsm(_) => None,
             Protection::Shamir => self.read_key(UNSEAL_KEY)?,
         };
-        self.renew_root_key(&record, key.as_ref())?;
+        self.renew_root_key(&record, key.as_ref(), &|| Ok(Vec::new()))?;
         tracing::info!("the keyring lies under a new root key");
         Ok(())
     }
@@ -62,8 +62,13 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
     }
 
     /// Puts the keyring under a new root key and stores `record` with that key wrapped: by the HSM, or by `key`, which
-    /// operators hold in shares. One batch.
-    pub(crate) fn renew_root_key(&self, record: &SealRecord, key: Option<&Secret>) -> Result<(), Error> {
+    /// operators hold in shares. One batch with what `others` writes.
+    pub(crate) fn renew_root_key(
+        &self,
+        record: &SealRecord,
+        key: Option<&Secret>,
+        others: &dyn Fn() -> Result<Vec<Write<Secret>>, Error>,
+    ) -> Result<(), Error> {
         let root = Secret::random(32)?;
         let root_key = match (&self.protection, key) {
             (Protection::Hsm(seal), _) => wrap_for_good(seal, &root)?,
@@ -72,10 +77,10 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
         };
         let next = SealRecord { root_key, ..record.clone() };
         again_on_conflict(|| {
-            let records = match key {
-                Some(key) => writes(|view| view.put(UNSEAL_KEY, key.try_clone()?))?,
-                None => Vec::new(),
-            };
+            let mut records = others()?;
+            if let Some(key) = key {
+                records.extend(writes(|view| view.put(UNSEAL_KEY, key.try_clone()?))?);
+            }
             self.barrier
                 .change_root_key(&root, Founding { seal_records: vec![(record::NAME, next.encode()?)], records })
         })?;

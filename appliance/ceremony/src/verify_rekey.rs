@@ -50,7 +50,7 @@ impl<D: Store<Ciphertext>> VerifyRekey for Ceremony<D> {
         }
         let (key, wanted) = (issued.key.try_clone()?, attempt.wanted.clone());
         drop(rekeying);
-        self.install(set, &record, &wanted, &key)?;
+        self.install(set, &record, &wanted, &key, &|| Ok(Vec::new()))?;
         *lock(&self.rekeying).of(set) = None;
         Ok(Verification { nonce: given.nonce, complete: true, ..Verification::default() })
     }

@@ -17,11 +17,11 @@ fn a_token_by(server: &Server, shares: &[Secret]) {
     let ceremony = &server.ceremony;
     let idle = ceremony.attempt().unwrap();
     assert_eq!((idle.started, idle.required, idle.otp_length), (false, 2, 28));
-    let started = ceremony.start(TokenRequest { otp: None }).unwrap();
+    let started = ceremony.start(TokenRequest::default()).unwrap();
     let (nonce, otp) = (started.nonce, started.otp.unwrap());
     assert_eq!(otp.len(), 28);
     assert!(ceremony.attempt().unwrap().otp.is_none(), "the password is shown once");
-    assert!(refused(ceremony.start(TokenRequest { otp: None })).contains("already in progress"));
+    assert!(refused(ceremony.start(TokenRequest::default())).contains("already in progress"));
 
     assert!(refused(ceremony.give(give(&shares[0], "other"))).contains(&format!("{nonce:?}")));
     assert!(refused(ceremony.give(give(&Secret::from("short"), &nonce))).contains("33 bytes"));
@@ -52,7 +52,7 @@ fn by_recovery_shares_beside_an_hsm() {
     a_token_by(&server, &shares);
     // The shares of another server are no quorum here.
     let (_, others) = Server::shamir(&Disk::default().copy(), 3, 2);
-    let nonce = server.ceremony.start(TokenRequest { otp: None }).unwrap().nonce;
+    let nonce = server.ceremony.start(TokenRequest::default()).unwrap().nonce;
     server.ceremony.give(give(&others[0], &nonce)).unwrap();
     assert!(refused(server.ceremony.give(give(&others[1], &nonce))).contains("not a quorum"));
 }
@@ -60,7 +60,7 @@ fn by_recovery_shares_beside_an_hsm() {
 #[test]
 fn passwords_of_ones_own_have_the_length_of_a_token() {
     let (server, shares) = Server::shamir(&Disk::default().copy(), 1, 1);
-    let with = |otp: &str| server.ceremony.start(TokenRequest { otp: Some(Secret::from(otp)) });
+    let with = |otp: &str| server.ceremony.start(TokenRequest { otp: Some(Secret::from(otp)), pgp_key: None });
     assert!(refused(with("short")).contains("length"));
     let otp = "0123456789abcdefghijABCDEFGH";
     let started = with(otp).unwrap();
@@ -73,10 +73,10 @@ fn passwords_of_ones_own_have_the_length_of_a_token() {
 fn cancelled_or_sealed_it_is_over() {
     let (server, shares) = Server::shamir(&Disk::default().copy(), 3, 2);
     server.ceremony.cancel();
-    let first = server.ceremony.start(TokenRequest { otp: None }).unwrap().nonce;
+    let first = server.ceremony.start(TokenRequest::default()).unwrap().nonce;
     server.ceremony.give(give(&shares[0], &first)).unwrap();
     server.ceremony.cancel();
-    let second = server.ceremony.start(TokenRequest { otp: None }).unwrap();
+    let second = server.ceremony.start(TokenRequest::default()).unwrap();
     assert_eq!((second.progress, second.nonce == first), (0, false));
     server.ceremony.give(give(&shares[0], &second.nonce)).unwrap();
     server.ceremony.seal().unwrap();

@@ -19,7 +19,7 @@ use framework::{
 use KeySet::{Recovery, Unseal};
 
 fn wanted(shares: u8, threshold: u8, verify: bool) -> RekeyRequest {
-    RekeyRequest { shares, threshold, verify }
+    RekeyRequest { shares, threshold, pgp_keys: Vec::new(), backup: false, verify }
 }
 
 /// Starts a rekey and gives it two shares.
@@ -50,7 +50,7 @@ impl<T: Rekey> Named for T {
 
 /// A root token by these shares shows that they authorise.
 fn authorise(server: &Server, shares: &[Secret]) -> bool {
-    let nonce = GenerateToken::start(&server.ceremony, TokenRequest { otp: None }).unwrap().nonce;
+    let nonce = GenerateToken::start(&server.ceremony, TokenRequest::default()).unwrap().nonce;
     let needed = usize::from(server.ceremony.status().threshold);
     let given = shares.iter().take(needed).map(|share| GenerateToken::give(&server.ceremony, give(share, &nonce)));
     let all = given.collect::<Result<Vec<_>, _>>();

@@ -20,6 +20,7 @@ mod flags;
 mod hcl;
 mod json;
 mod output;
+mod pgp;
 mod prompt;
 mod secret;
 mod settings;

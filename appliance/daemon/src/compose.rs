@@ -6,7 +6,7 @@ use barrier::{Barrier, SealWrap};
 use ceremony::{Ceremony, Protection, Setting};
 use framework::{
     Catalog, Clock, Error, GenerateToken, InitAnswer, InitRequest, KeyRotation, Rekey, Rng, Seal, SealControl,
-    SealHealth, SealStatus, Secret, Store, SystemClock, SystemRng, VerifyRekey,
+    SealHealth, SealStatus, Secret, ShareBackup, Store, SystemClock, SystemRng, VerifyRekey,
 };
 use hardening::arena;
 use pipeline::Pipeline;
@@ -110,6 +110,7 @@ pub(crate) fn build(config: &Config, hsm: Option<Arc<HsmSeal>>, root_token: Opti
                 root: Arc::clone(&ceremony) as Arc<dyn GenerateToken>,
                 rekey: Arc::clone(&ceremony) as Arc<dyn Rekey>,
                 verify: Arc::clone(&ceremony) as Arc<dyn VerifyRekey>,
+                backup: Arc::clone(&ceremony) as Arc<dyn ShareBackup>,
                 keys: Arc::clone(&ceremony) as Arc<dyn KeyRotation>,
             },
             unauthenticated: config.unauthenticated,

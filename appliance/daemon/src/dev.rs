@@ -23,7 +23,12 @@ pub(crate) fn root_token(dev: &DevOptions) -> Option<Secret> {
 
 /// Initialises, unseals, mounts `secret/`, and tells the user how to go on.
 pub(crate) fn prepare(dev: &DevOptions, parts: &Parts, addresses: &[SocketAddr]) -> Result<(), Error> {
-    let answer = parts.control.initialize(&InitRequest { shares: 1, threshold: 1 })?;
+    let answer = parts.control.initialize(&InitRequest {
+        shares: 1,
+        threshold: 1,
+        pgp_keys: Vec::new(),
+        root_token_pgp_key: None,
+    })?;
     let share = answer.shares.first().ok_or_else(|| Error::internal("no share"))?;
     parts.control.submit(Some(share.try_clone()?))?;
     mount_secret(parts, &answer.root_token)?;

@@ -48,15 +48,19 @@ pub struct InitRequest {
     pub shares: u8,
     /// How many of them are needed. 1 to `shares`; 1 only if `shares` is 1.
     pub threshold: u8,
+    /// PGP keys to encrypt the shares to, in order: none, or one for each share.
+    pub pgp_keys: Vec<String>,
+    /// The PGP key to encrypt the root token to.
+    pub root_token_pgp_key: Option<String>,
 }
 
 /// What `sys/init` gives out, once.
 pub struct InitAnswer {
-    /// The shares.
+    /// The shares; encrypted where PGP keys were given.
     pub shares: Vec<Secret>,
     /// Whether they are recovery shares: they authorise, they do not decrypt.
     pub recovery: bool,
-    /// The first root token.
+    /// The first root token, or a message in base64 that holds it.
     pub root_token: Secret,
 }
 
@@ -85,9 +89,12 @@ pub struct Given {
 }
 
 /// How a generated token is to be hidden from all but its receiver.
+#[derive(Default)]
 pub struct TokenRequest {
     /// A one-time password to XOR it with; `None` for one that the server makes.
     pub otp: Option<Secret>,
+    /// The PGP key to encrypt it to, in place of a password.
+    pub pgp_key: Option<String>,
 }
 
 /// How far the generation of a token has come.
@@ -107,6 +114,8 @@ pub struct TokenAttempt {
     pub otp: Option<Secret>,
     /// How long a one-time password has to be, in bytes.
     pub otp_length: usize,
+    /// Fingerprint of the PGP key that hides it, or empty.
+    pub pgp_fingerprint: String,
 }
 
 /// Generating a token by quorum: `sys/generate-root`. One attempt at a time.
@@ -141,6 +150,10 @@ pub struct RekeyRequest {
     pub shares: u8,
     /// How many of them will be needed.
     pub threshold: u8,
+    /// PGP keys to encrypt the new shares to, in order: none, or one for each share.
+    pub pgp_keys: Vec<String>,
+    /// Whether the encrypted shares are kept, for [`ShareBackup`].
+    pub backup: bool,
     /// Whether the new shares count only once a quorum of them has been shown again.
     pub verify: bool,
 }
@@ -160,6 +173,10 @@ pub struct RekeyState {
     pub progress: u8,
     /// Old shares needed.
     pub required: u8,
+    /// Fingerprints of the PGP keys that the new shares will be encrypted to.
+    pub pgp_fingerprints: Vec<String>,
+    /// Whether the encrypted shares will be kept.
+    pub backup: bool,
     /// Whether the new shares have to be verified.
     pub verify: bool,
     /// Names the verification, once the new shares are out.
@@ -170,8 +187,12 @@ pub struct RekeyState {
 pub struct NewShares {
     /// The nonce of the ceremony.
     pub nonce: String,
-    /// The shares.
+    /// The shares; encrypted where PGP keys were given.
     pub shares: Vec<Secret>,
+    /// Fingerprints of the PGP keys that they are encrypted to, in the same order.
+    pub pgp_fingerprints: Vec<String>,
+    /// Whether the encrypted shares are kept.
+    pub backup: bool,
     /// Names the verification that has to follow; empty if the shares count already.
     pub verification_nonce: String,
 }
@@ -229,6 +250,23 @@ pub trait VerifyRekey: Send + Sync {
 
     /// Forgets the new shares that were shown, and names the verification anew.
     fn restart_verification(&self, set: KeySet) -> Result<Verification, Error>;
+}
+
+/// Encrypted shares that were kept when they were given out.
+pub struct KeptShares {
+    /// The nonce of the rekey that made them.
+    pub nonce: String,
+    /// The encrypted shares, each with the fingerprint of the PGP key that reads it.
+    pub shares: Vec<(String, Secret)>,
+}
+
+/// What is kept of PGP-encrypted shares, for the case that an answer got lost: `sys/rekey/backup`.
+pub trait ShareBackup: Send + Sync {
+    /// What is kept; `None` if nothing is.
+    fn kept(&self, set: KeySet) -> Result<Option<KeptShares>, Error>;
+
+    /// Keeps it no more.
+    fn drop_kept(&self, set: KeySet) -> Result<(), Error>;
 }
 
 /// The data key in use.

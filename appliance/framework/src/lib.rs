@@ -33,9 +33,9 @@ mod waiting;
 
 pub use audit::{Ask, AuditSink};
 pub use ceremony::{
-    GenerateToken, Given, InitAnswer, InitRequest, KeyRotation, KeySet, KeyStatus, NewShares, Progress, Rekey,
-    RekeyRequest, RekeyState, RekeyStep, SealControl, SealStatus, TokenAttempt, TokenRequest, Verification,
-    VerifyRekey,
+    GenerateToken, Given, InitAnswer, InitRequest, KeptShares, KeyRotation, KeySet, KeyStatus, NewShares, Progress,
+    Rekey, RekeyRequest, RekeyState, RekeyStep, SealControl, SealStatus, ShareBackup, TokenAttempt, TokenRequest,
+    Verification, VerifyRekey,
 };
 pub use change::Change;
 pub use cidr::Cidr;

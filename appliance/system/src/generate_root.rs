@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use framework::Operation::{Delete, Read, Update};
-use framework::{Context, Error, GenerateToken, Route, Secret, TokenAttempt, TokenRequest, fields};
+use framework::{Context, GenerateToken, Route, Secret, TokenAttempt, TokenRequest, fields};
 
 use crate::shares::Giving;
 use crate::{Core, Nothing};
@@ -32,7 +32,7 @@ fn attempts(ceremony: &Arc<dyn GenerateToken>, path: &'static str) -> [Route; 3]
             looked_at.attempt().map(Attempt::from)
         }),
         Route::new(Update, path, "Start the generation of a root token.", move |_: &Context<'_>, wanted: Start| {
-            started.start(wanted.request()?).map(Attempt::from)
+            started.start(wanted.request()).map(Attempt::from)
         }),
         Route::new(Delete, path, "Give up the generation of a root token.", move |_: &Context<'_>, _: Nothing| {
             cancelled.cancel();
@@ -53,7 +53,7 @@ fields! {
     struct Start {
         /// A one-time password of the length that a look at the attempt tells; left out, the server makes one.
         otp: Option<String>,
-        /// Not supported by this version.
+        /// A PGP public key in base64 to encrypt the token to, in place of a password.
         pgp_key: Option<String>,
     }
 
@@ -68,7 +68,7 @@ fields! {
         required: u8,
         /// Whether the token is made.
         complete: bool,
-        /// The token, XORed with the one-time password, in base64.
+        /// The token, XORed with the one-time password or encrypted to the PGP key, in base64.
         encoded_token: String,
         /// The same, under its older name.
         encoded_root_token: String,
@@ -82,11 +82,9 @@ fields! {
 }
 
 impl Start {
-    fn request(self) -> Result<TokenRequest, Error> {
-        if self.pgp_key.is_some_and(|key| !key.is_empty()) {
-            return Err(Error::field("pgp_key", "PGP-encrypted tokens are not supported by this version"));
-        }
-        Ok(TokenRequest { otp: self.otp.filter(|otp| !otp.is_empty()).map(Secret::from) })
+    fn request(self) -> TokenRequest {
+        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+        TokenRequest { otp: given(self.otp).map(Secret::from), pgp_key: given(self.pgp_key) }
     }
 }
 
@@ -105,7 +103,7 @@ impl From<TokenAttempt> for Attempt {
             complete,
             encoded_token: token.clone(),
             encoded_root_token: token,
-            pgp_fingerprint: String::new(),
+            pgp_fingerprint: attempt.pgp_fingerprint,
             otp: text(attempt.otp),
             otp_length: u32::try_from(attempt.otp_length).unwrap_or_default(),
         }

@@ -15,6 +15,7 @@ mod policies;
 mod rekey;
 mod seal;
 mod seal_backend;
+mod share_backup;
 mod shares;
 mod token;
 mod token_roles;
@@ -24,7 +25,7 @@ mod wrapping;
 use std::sync::{Arc, Weak};
 
 use framework::{
-    Catalog, Engine, GenerateToken, KeyRotation, Rekey, SealControl, SealHealth, Secret, Store, VerifyRekey,
+    Catalog, Engine, GenerateToken, KeyRotation, Rekey, SealControl, SealHealth, Secret, ShareBackup, Store, VerifyRekey,
 };
 use registry::Registry;
 
@@ -69,6 +70,8 @@ pub struct Ceremonies {
     pub rekey: Arc<dyn Rekey>,
     /// Showing that new shares arrived.
     pub verify: Arc<dyn VerifyRekey>,
+    /// Encrypted shares that were kept.
+    pub backup: Arc<dyn ShareBackup>,
     /// New keys of the barrier.
     pub keys: Arc<dyn KeyRotation>,
 }
@@ -95,6 +98,7 @@ pub fn engines(core: &Core) -> Vec<Engine> {
         keys::routes(core),
         generate_root::routes(core),
         rekey::routes(core),
+        share_backup::routes(core),
         internal::routes(core),
         openapi::routes(core),
         tools::routes(),

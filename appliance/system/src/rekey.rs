@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use framework::Operation::{Delete, Read, Update};
-use framework::{
-    Context, Error, Json, KeySet, NewShares, RekeyRequest, RekeyState, RekeyStep, Route, Verification, fields,
-};
+use framework::{Context, Json, KeySet, NewShares, RekeyRequest, RekeyState, RekeyStep, Route, Verification, fields};
 
 use crate::shares::{self, Giving};
 use crate::{Ceremonies, Core, Nothing};
@@ -38,7 +36,7 @@ fn attempts(ceremonies: &Ceremonies, set: KeySet, path: &'static str) -> [Route;
             looked_at.state(set).map(State::from)
         }),
         Route::new(Update, path, "Start a rekey.", move |_: &Context<'_>, wanted: Start| {
-            started.start(set, wanted.request()?).map(State::from)
+            started.start(set, wanted.request()).map(State::from)
         }),
         Route::new(Delete, path, "Give up the rekey.", move |_: &Context<'_>, _: Nothing| {
             cancelled.cancel(set);
@@ -77,9 +75,9 @@ fields! {
         secret_shares: u8 = 0,
         /// How many of them will be needed.
         secret_threshold: u8 = 0,
-        /// Not supported by this version.
+        /// PGP public keys in base64 to encrypt the new shares to, one for each in order.
         pgp_keys: Vec<String>,
-        /// Not supported by this version.
+        /// Whether the encrypted shares are kept, to be read at `backup`.
         backup: bool = false,
         /// Whether the new shares count only once a quorum of them has been shown again.
         require_verification: bool = false,
@@ -154,16 +152,14 @@ fields! {
 }
 
 impl Start {
-    fn request(self) -> Result<RekeyRequest, Error> {
-        if !self.pgp_keys.is_empty() {
-            return Err(Error::field("pgp_keys", "PGP-encrypted shares are not supported by this version"));
+    fn request(self) -> RekeyRequest {
+        RekeyRequest {
+            shares: self.secret_shares,
+            threshold: self.secret_threshold,
+            pgp_keys: self.pgp_keys,
+            backup: self.backup,
+            verify: self.require_verification,
         }
-        if self.backup {
-            let message = "cannot request a backup of the new keys without providing PGP keys for encryption";
-            return Err(Error::field("backup", message));
-        }
-        let verify = self.require_verification;
-        Ok(RekeyRequest { shares: self.secret_shares, threshold: self.secret_threshold, verify })
     }
 }
 
@@ -176,8 +172,8 @@ impl From<RekeyState> for State {
             n: state.shares,
             progress: state.progress,
             required: state.required,
-            pgp_fingerprints: Json::Null,
-            backup: false,
+            pgp_fingerprints: list(state.pgp_fingerprints),
+            backup: state.backup,
             verification_required: state.verify,
             verification_nonce: some(state.verification_nonce),
         }
@@ -197,12 +193,12 @@ impl From<RekeyStep> for Step {
                 complete: None,
                 keys: None,
                 keys_base64: None,
-                pgp_fingerprints: Json::Null,
-                backup: false,
+                pgp_fingerprints: list(state.pgp_fingerprints),
+                backup: state.backup,
                 verification_required: state.verify,
                 verification_nonce: some(state.verification_nonce),
             },
-            RekeyStep::Done(NewShares { nonce, shares, verification_nonce }) => {
+            RekeyStep::Done(NewShares { nonce, shares, pgp_fingerprints, backup, verification_nonce }) => {
                 let (hex, base64) = shares::both(&shares);
                 Self {
                     nonce,
@@ -214,8 +210,8 @@ impl From<RekeyStep> for Step {
                     complete: Some(true),
                     keys: Some(hex),
                     keys_base64: Some(base64),
-                    pgp_fingerprints: Json::Null,
-                    backup: false,
+                    pgp_fingerprints: list(pgp_fingerprints),
+                    backup,
                     verification_required: !verification_nonce.is_empty(),
                     verification_nonce: some(verification_nonce),
                 }
@@ -240,4 +236,9 @@ impl From<Verification> for Verified {
 
 fn some(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
+}
+
+/// Vault's way to say that there are none.
+fn list(fingerprints: Vec<String>) -> Json {
+    if fingerprints.is_empty() { Json::Null } else { fingerprints.into() }
 }

@@ -74,11 +74,11 @@ fields! {
         recovery_shares: Option<u8>,
         /// With an HSM: how many recovery shares authorise.
         recovery_threshold: Option<u8>,
-        /// Not supported by this version.
+        /// PGP public keys in base64 to encrypt the shares to, one for each in order.
         pgp_keys: Vec<String>,
-        /// Not supported by this version.
+        /// With an HSM: the same for recovery shares.
         recovery_pgp_keys: Vec<String>,
-        /// Not supported by this version.
+        /// PGP public key in base64 to encrypt the root token to.
         root_token_pgp_key: Option<String>,
         /// With an HSM: 1, the root key it keeps.
         stored_shares: Option<u8>,
@@ -93,7 +93,7 @@ fields! {
         recovery_keys: Option<Vec<String>>,
         /// The recovery shares, in base64.
         recovery_keys_base64: Option<Vec<String>>,
-        /// The first root token.
+        /// The first root token; where a PGP key was given, a message in base64 that holds it.
         root_token: String,
     }
 
@@ -198,25 +198,33 @@ fields! {
 }
 
 fn init(control: &dyn SealControl, wanted: Init) -> Result<InitAnswer, Error> {
-    if !wanted.pgp_keys.is_empty()
-        || !wanted.recovery_pgp_keys.is_empty()
-        || wanted.root_token_pgp_key.is_some_and(|key| !key.is_empty())
-    {
-        return Err(Error::field("pgp_keys", "PGP-encrypted shares and tokens are not supported by this version"));
-    }
     let by_hsm = control.status().kind != framework::SealKind::Shamir;
-    let (shares, threshold) = if by_hsm {
-        (wanted.recovery_shares.or(wanted.secret_shares), wanted.recovery_threshold.or(wanted.secret_threshold))
+    let (shares, threshold, pgp_keys) = if by_hsm {
+        if !wanted.pgp_keys.is_empty() {
+            let message = "there are no unseal keys to encrypt, since an HSM unseals: write recovery_pgp_keys";
+            return Err(Error::field("pgp_keys", message));
+        }
+        (
+            wanted.recovery_shares.or(wanted.secret_shares),
+            wanted.recovery_threshold.or(wanted.secret_threshold),
+            wanted.recovery_pgp_keys,
+        )
     } else {
-        if wanted.recovery_shares.is_some_and(|n| n > 0) || wanted.recovery_threshold.is_some_and(|n| n > 0) {
+        let given = |number: Option<u8>| number.is_some_and(|number| number > 0);
+        if given(wanted.recovery_shares) || given(wanted.recovery_threshold) || !wanted.recovery_pgp_keys.is_empty() {
             return Err(Error::field(
                 "recovery_shares",
-                "parameters recovery_shares and recovery_threshold need an HSM or KMS seal",
+                "parameters recovery_shares, recovery_threshold and recovery_pgp_keys need an HSM or KMS seal",
             ));
         }
-        (wanted.secret_shares, wanted.secret_threshold)
+        (wanted.secret_shares, wanted.secret_threshold, wanted.pgp_keys)
     };
-    let request = InitRequest { shares: shares.unwrap_or(5), threshold: threshold.unwrap_or(3) };
+    let request = InitRequest {
+        shares: shares.unwrap_or(5),
+        threshold: threshold.unwrap_or(3),
+        pgp_keys,
+        root_token_pgp_key: wanted.root_token_pgp_key.filter(|key| !key.is_empty()),
+    };
     if request.shares == 0 || request.threshold == 0 || request.threshold > request.shares {
         return Err(Error::field(
             "secret_threshold",

@@ -204,7 +204,9 @@ impl Server {
     }
 
     pub fn init(&self, shares: u8, threshold: u8) -> InitAnswer {
-        self.ceremony.initialize(&InitRequest { shares, threshold }).unwrap()
+        self.ceremony
+            .initialize(&InitRequest { shares, threshold, pgp_keys: Vec::new(), root_token_pgp_key: None })
+            .unwrap()
     }
 
     /// Whether these shares, the first so many as are needed, unseal the server.

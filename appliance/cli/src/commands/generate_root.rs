@@ -10,7 +10,7 @@ use crate::command::{Arity, Command, Output};
 use crate::failure::Failure;
 use crate::flags::{Flag, Kind};
 use crate::output::{self, Format};
-use crate::{json as json_text, table, tls};
+use crate::{json as json_text, pgp, table, tls};
 
 use super::rekey::key_and_nonce;
 use super::status::{flag, show_rows};
@@ -34,6 +34,11 @@ pub(super) static COMMANDS: [Command; 1] = [Command {
         Flag::new("status", Kind::Switch, "Print how far it is."),
         Flag::new("nonce", Kind::Text, "The nonce that -init printed; it goes with each key."),
         Flag::new("otp", Kind::Text, "The one-time password, for -decode, or one of your own for -init."),
+        Flag::new(
+            "pgp-key",
+            Kind::Text,
+            "For -init: file with the PGP public key that the token is encrypted to, in place of a one-time password.",
+        ),
         Flag::new("decode", Kind::Text, "Decode this token with -otp. \"-\" reads it from standard input."),
         Flag::new("generate-otp", Kind::Switch, "Print a one-time password of the length the server wants."),
     ],
@@ -78,10 +83,11 @@ fn generate_root(call: &mut Call<'_, '_>) -> Result<(), Failure> {
     }
     if call.flags.on("init") {
         let otp = call.flags.text("otp").unwrap_or_default().to_owned();
-        let body = json!({"otp": otp, "pgp_key": ""});
+        let pgp_key = call.flags.text("pgp-key").map(pgp::key).transpose()?.unwrap_or_default();
+        let body = json!({"otp": otp, "pgp_key": pgp_key});
         let status = attempt(&client, |path| Ask::put(path, body.clone()));
         let status = status.map_err(|fault| fault.during("Error initializing root generation"))?;
-        if otp.is_empty() && call.format == Format::Table {
+        if otp.is_empty() && pgp_key.is_empty() && call.format == Format::Table {
             call.console.warn(
                 "A One-Time-Password has been generated for you and is shown in the OTP field.\n\
                  You will need this value to decode the resulting root token, so keep it safe.",

@@ -8,7 +8,7 @@ use crate::command::{Arity, Command, Output};
 use crate::failure::Failure;
 use crate::flags::{Flag, Kind};
 use crate::output::{self, Format};
-use crate::table;
+use crate::{pgp, table};
 
 use super::status::flag;
 
@@ -41,6 +41,17 @@ pub(super) static COMMANDS: [Command; 1] = [Command {
             "recovery-threshold",
             Kind::Integer,
             "Number of recovery keys that together suffice. The default is 3.",
+        ),
+        Flag::new(
+            "pgp-keys",
+            Kind::Text,
+            "Comma-separated files with PGP public keys; each unseal key is encrypted to the one in its place.",
+        ),
+        Flag::new("recovery-pgp-keys", Kind::Text, "The same for recovery keys."),
+        Flag::new(
+            "root-token-pgp-key",
+            Kind::Text,
+            "File with the PGP public key that the root token is encrypted to.",
         ),
         Flag::new(
             "status",
@@ -91,7 +102,12 @@ fn init(call: &mut Call<'_, '_>) -> Result<(), Failure> {
     let recovery = flag(&seal, "recovery_seal");
     let unseal = Shares::given(call, "key", !recovery);
     let recover = Shares::given(call, "recovery", recovery);
+    let pgp_keys = |flag: &str| call.flags.text(flag).map(pgp::keys).transpose().map(Option::unwrap_or_default);
+    let root_token_pgp_key = call.flags.text("root-token-pgp-key").map(pgp::key).transpose()?;
     let body = json!({
+        "pgp_keys": pgp_keys("pgp-keys")?,
+        "recovery_pgp_keys": pgp_keys("recovery-pgp-keys")?,
+        "root_token_pgp_key": root_token_pgp_key.unwrap_or_default(),
         "secret_shares": unseal.shares,
         "secret_threshold": unseal.threshold,
         "recovery_shares": recover.shares,

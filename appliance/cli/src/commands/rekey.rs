@@ -8,11 +8,11 @@ use crate::command::{Arity, Command, Output};
 use crate::failure::Failure;
 use crate::flags::{Flag, Kind};
 use crate::output::{self, Format};
-use crate::{json as json_text, prompt, table};
+use crate::{json as json_text, pgp, prompt, table};
 
 use super::status::{flag, show_rows};
 
-const FLAGS: [Flag; 8] = [
+const FLAGS: [Flag; 12] = [
     Flag::new(
         "init",
         Kind::Switch,
@@ -30,6 +30,18 @@ const FLAGS: [Flag; 8] = [
     Flag::new("nonce", Kind::Text, "The nonce that -init printed; it goes with each key."),
     Flag::new("target", Kind::Text, "barrier for unseal keys, recovery for recovery keys. The default is barrier."),
     Flag::new("verify", Kind::Switch, "Act on the verification of the new keys."),
+    Flag::new(
+        "pgp-keys",
+        Kind::Text,
+        "For -init: comma-separated files with PGP public keys; each new key is encrypted to the one in its place.",
+    ),
+    Flag::new(
+        "backup",
+        Kind::Switch,
+        "For -init: the server keeps the PGP-encrypted keys, in case the answer gets lost.",
+    ),
+    Flag::new("backup-retrieve", Kind::Switch, "Print the PGP-encrypted keys that the server keeps."),
+    Flag::new("backup-delete", Kind::Switch, "Have the server keep them no more."),
 ];
 
 const ABOUT: &str = "
@@ -64,14 +76,28 @@ pub(super) static COMMANDS: [Command; 2] = [
 struct Ceremony {
     word: &'static str,
     command: &'static str,
-    barrier: &'static str,
-    recovery: &'static str,
+    barrier: Target,
+    recovery: Target,
 }
 
-static ROTATE: Ceremony =
-    Ceremony { word: "rotation", command: "rotate-keys", barrier: "sys/rotate/root", recovery: "sys/rotate/recovery" };
-static REKEY: Ceremony =
-    Ceremony { word: "rekey", command: "rekey", barrier: "sys/rekey", recovery: "sys/rekey-recovery-key" };
+/// Where the API for one set of keys is.
+struct Target {
+    base: &'static str,
+    backup: &'static str,
+}
+
+static ROTATE: Ceremony = Ceremony {
+    word: "rotation",
+    command: "rotate-keys",
+    barrier: Target { base: "sys/rotate/root", backup: "sys/rotate/root/backup" },
+    recovery: Target { base: "sys/rotate/recovery", backup: "sys/rotate/recovery/backup" },
+};
+static REKEY: Ceremony = Ceremony {
+    word: "rekey",
+    command: "rekey",
+    barrier: Target { base: "sys/rekey", backup: "sys/rekey/backup" },
+    recovery: Target { base: "sys/rekey-recovery-key", backup: "sys/rekey/recovery-key-backup" },
+};
 
 /// The order of the keys in JSON.
 const ORDER: [&str; 13] = [
@@ -91,12 +117,21 @@ const ORDER: [&str; 13] = [
 ];
 
 fn rekey(call: &mut Call<'_, '_>, ceremony: &Ceremony) -> Result<(), Failure> {
-    let base = match call.flags.text("target").unwrap_or("barrier").trim() {
-        "" | "barrier" => ceremony.barrier,
-        "recovery" | "hsm" => ceremony.recovery,
+    let target = match call.flags.text("target").unwrap_or("barrier").trim() {
+        "" | "barrier" => &ceremony.barrier,
+        "recovery" | "hsm" => &ceremony.recovery,
         other => return Err(Failure::local(format!("Unknown target: {other}"))),
     };
+    let base = target.base;
     let client = call.client()?;
+    if call.flags.on("backup-retrieve") {
+        return retrieve(call, &client, target.backup);
+    }
+    if call.flags.on("backup-delete") {
+        let dropped = client.send(&Ask::delete(target.backup));
+        dropped.map_err(|fault| fault.during("Error deleting backed up keys"))?;
+        return call.console.line("Success! Delete backed up keys (if they existed)");
+    }
     // Both APIs have the same three endpoints below their base.
     let state = format!("{base}/{}", if call.flags.on("verify") { "verify" } else { "init" });
     let word = ceremony.word;
@@ -125,8 +160,8 @@ fn start(call: &mut Call<'_, '_>, client: &Client, base: &str, word: &str) -> Re
     let body = json!({
         "secret_shares": call.flags.integer("key-shares").unwrap_or(5),
         "secret_threshold": call.flags.integer("key-threshold").unwrap_or(3),
-        "pgp_keys": Value::Null,
-        "backup": false,
+        "pgp_keys": call.flags.text("pgp-keys").map(pgp::keys).transpose()?,
+        "backup": call.flags.on("backup"),
         "require_verification": call.flags.on("verify"),
     });
     let ask = Ask::put(format!("{base}/init"), body);
@@ -139,6 +174,14 @@ fn start(call: &mut Call<'_, '_>, client: &Client, base: &str, word: &str) -> Re
         call.console.line("")?;
     }
     show(call, &status)
+}
+
+/// Prints what the server keeps of encrypted keys.
+fn retrieve(call: &mut Call<'_, '_>, client: &Client, path: &str) -> Result<(), Failure> {
+    let during = "Error retrieving backed up keys";
+    let kept = client.secret(&Ask::get(path)).map_err(|fault| fault.during(during))?;
+    let kept = kept.ok_or_else(|| Failure::server(format!("{during}: there are none")))?;
+    call.show(&kept)
 }
 
 /// Hands one key in and prints how far it is, or the new keys.
@@ -169,8 +212,10 @@ fn hand_in(call: &mut Call<'_, '_>, client: &Client, base: &str, word: &str, sta
     }
     let keys = answer.get("keys_base64").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let mut text = "\n".to_owned();
+    let readers = answer.get("pgp_fingerprints").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     for (index, key) in keys.iter().enumerate() {
-        text.push_str(&format!("Key {}: {}\n", index + 1, table::cell(key)));
+        let reader = readers.get(index).map(|reader| format!(" fingerprint: {}; value", table::cell(reader)));
+        text.push_str(&format!("Key {}{}: {}\n", index + 1, reader.unwrap_or_default(), table::cell(key)));
     }
     let number = |name: &str| status.get(name).map(table::cell).unwrap_or_default();
     text.push_str(&format!("\nOperation nonce: {}\n\n", answer.get("nonce").map(table::cell).unwrap_or_default()));
