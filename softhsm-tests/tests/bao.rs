@@ -325,6 +325,7 @@ fn the_bao_client_finds_no_difference() {
 
     wrapping(&mut both);
     policies_and_tools(&mut both);
+    tokens_and_leases(&mut both);
 
     // This server may write to the folders that its configuration names, and to no others.
     both.ours.known.insert("log".to_owned(), server.data().join("audit.log").display().to_string());
@@ -356,6 +357,69 @@ fn the_bao_client_finds_no_difference() {
     }
     ceremonies(&mut both);
     assert!(both.differences.is_empty(), "{} differences:\n{}", both.differences.len(), both.differences.join("\n"));
+}
+
+/// Token roles, batch tokens, and tokens as leases.
+fn tokens_and_leases(both: &mut Both) {
+    for line in [
+        "list -format=json auth/token/roles",
+        "write auth/token/roles/app allowed_policies=team allowed_policies_glob=dev-* orphan=true path_suffix=v-1 token_period=1h",
+        "write auth/token/roles/app token_bound_cidrs=127.0.0.0/8 token_num_uses=9 token_explicit_max_ttl=2h",
+        "write auth/token/roles/old bound_cidrs=127.0.0.1 period=60 explicit_max_ttl=2h allowed_entity_aliases=a,b",
+        "write auth/token/roles/solo allowed_policies=team path_suffix=v-1",
+        "write auth/token/roles/batch token_type=batch orphan=true",
+        "write auth/token/roles/batch token_type=batch orphan=true renewable=false",
+        "write auth/token/roles/bad token_type=none",
+        "write auth/token/roles/bad path_suffix=a/b",
+        "read -format=json auth/token/roles/app",
+        "read -format=json auth/token/roles/old",
+        "read -format=json auth/token/roles/none",
+        "list -format=json auth/token/roles",
+        "token create -format=json -role=none",
+        "token create -format=json -role=app -policy=other",
+        "token create -format=json -role=app -policy=dev-1",
+        "token create -format=json -role=batch -policy=team",
+        "token create -format=json -type=batch",
+        "token create -format=json -policy=team -entity-alias=me",
+    ] {
+        both.run(line);
+    }
+    both.learn(
+        "token create -format=json -role=solo",
+        &[("solo", "/auth/client_token"), ("accessor", "/auth/accessor")],
+    );
+    both.learn("token create -format=json -type=batch -policy=team -ttl=1h", &[("batch", "/auth/client_token")]);
+    both.learn("list -format=json sys/leases/lookup/auth/token/create/solo/v-1", &[("lease", "/0")]);
+    for line in [
+        "token lookup -format=json {solo}",
+        "token renew -format=json -accessor {accessor}",
+        "token lookup -format=json {batch}",
+        "token renew -format=json {batch}",
+        "token revoke {batch}",
+        "delete auth/token/roles/batch",
+        "list -format=json sys/leases/lookup",
+        "list -format=json sys/leases/lookup/auth/token",
+        "list -format=json sys/leases/lookup/none",
+        "lease lookup -format=json auth/token/create/solo/v-1/{lease}",
+        "lease lookup -format=json none",
+        "lease renew -format=json auth/token/create/solo/v-1/{lease}",
+        "lease renew -format=json none",
+        "lease revoke none",
+        "lease revoke -sync auth/token/create/solo/v-1/{lease}",
+        "token lookup -format=json {solo}",
+        "lease lookup -format=json auth/token/create/solo/v-1/{lease}",
+        "lease revoke -prefix auth/token/create/app",
+        "lease revoke -prefix -sync auth/token/create/app",
+        "lease revoke -force -prefix none",
+        "lease revoke -force none",
+        "read -format=json sys/leases/count",
+        "read -format=json sys/leases/count type=irrevocable",
+        "read -format=json sys/leases type=irrevocable",
+        "write -format=json -f auth/token/tidy",
+        "write -format=json -f sys/leases/tidy",
+    ] {
+        both.run(line);
+    }
 }
 
 /// A root token by a quorum, new shares, new keys.

@@ -1,12 +1,13 @@
 //! Putting the parts together: from a configuration to a pipeline that answers requests.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use barrier::{Barrier, SealWrap};
 use ceremony::{Ceremony, Protection, Setting};
 use framework::{
     Catalog, Clock, Error, GenerateToken, InitAnswer, InitRequest, KeyRotation, Rekey, Rng, Seal, SealControl,
-    SealHealth, SealStatus, Secret, ShareBackup, Store, SystemClock, SystemRng, VerifyRekey,
+    SealHealth, SealStatus, Secret, ShareBackup, SteadyClock, Store, SystemClock, SystemRng, VerifyRekey,
 };
 use hardening::arena;
 use pipeline::Pipeline;
@@ -17,6 +18,9 @@ use storage::{Options, Storage};
 use crate::config::{self, Config};
 use crate::log;
 use crate::roles::Fatal;
+
+/// A jump of the system's clock is believed after this: lifetimes are not thrown about by one that is soon set right again.
+const CLOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The data behind its barrier, and what the server knows of it.
 pub(crate) struct Parts {
@@ -76,7 +80,7 @@ pub(crate) fn build(config: &Config, hsm: Option<Arc<HsmSeal>>, root_token: Opti
         None => Arc::new(Shares),
     };
     let barrier = Arc::new(Barrier::new(SealWrap::new(Arc::clone(&storage), seal)));
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SteadyClock::new(SystemClock, CLOCK_PATIENCE));
     let rng: Arc<dyn Rng> = Arc::new(SystemRng);
     let settings = Settings {
         default_lease_ttl: config.default_lease_ttl,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::{Context, Error, Input, Operation, Route};
+use crate::{Context, Error, Input, LeaseKind, Operation, Route};
 
 /// A secrets engine or an auth method.
 #[derive(Default)]
@@ -14,6 +14,8 @@ pub struct Engine {
     pub about: &'static str,
     /// Every operation it has.
     pub routes: Vec<Route>,
+    /// The kinds of secrets that it leases.
+    pub leases: Vec<LeaseKind>,
     /// Work it wants done from time to time.
     pub periodic: Vec<Periodic>,
     /// Prefixes of its records, relative to the mount, that are critical: seal-wrapped where the mount asks for it.

@@ -91,8 +91,12 @@ pub fn put_away(request_id: &str, mount_type: &str, output: &Output) -> Secret {
 pub fn read(envelope: &[u8]) -> Result<Output, Error> {
     let malformed = |error| Error::internal(format!("an answer that was put away is malformed: {error}"));
     let read: Envelope = serde_json::from_slice(envelope).map_err(malformed)?;
-    let lease =
-        Lease { id: read.lease_id, duration: Duration::from_secs(read.lease_duration), renewable: read.renewable };
+    let lease = Lease {
+        id: read.lease_id,
+        duration: Duration::from_secs(read.lease_duration),
+        renewable: read.renewable,
+        ..Lease::default()
+    };
     Ok(Output {
         data: read.data,
         auth: read.auth.map(Auth::from),
@@ -228,7 +232,12 @@ mod tests {
         Output {
             data: data.as_object().cloned(),
             auth: Some(auth),
-            lease: Some(Lease { id: "l".into(), duration: Duration::from_secs(9), renewable: true }),
+            lease: Some(Lease {
+                id: "l".into(),
+                duration: Duration::from_secs(9),
+                renewable: true,
+                ..Lease::default()
+            }),
             warnings: vec!["w".into()],
             status: Some(404),
             ..Output::default()

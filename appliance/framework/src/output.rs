@@ -1,9 +1,7 @@
 //! What a handler answers with.
 
-use std::time::Duration;
-
 use crate::envelope::{Original, WrapInfo};
-use crate::{Auth, Error, Field, Fields, Json, Map};
+use crate::{Auth, Error, Field, Fields, Json, Lease, Map};
 
 /// A handler's answer before it is encoded.
 #[derive(Default)]
@@ -12,7 +10,8 @@ pub struct Output {
     pub data: Option<Map<String, Json>>,
     /// A token that was made or renewed, or is to be made.
     pub auth: Option<Auth>,
-    /// The lease on the data, or, with an empty id, how long the data may be kept.
+    /// The lease on the data: issued in the transaction of the handler, or, without a kind, no more than a word on how long
+    /// the data may be kept.
     pub lease: Option<Lease>,
     /// Things the client should know.
     pub warnings: Vec<String>,
@@ -22,6 +21,9 @@ pub struct Output {
     pub wrap_info: Option<WrapInfo>,
     /// The request that the answer was made for, where it was put away and is given out now.
     pub original: Option<Original>,
+    /// Done after the commit and before the answer is recorded, outside any transaction: what may take its time, such as
+    /// calling an engine back for many leases. If it fails, its error is the answer, and the commit stands.
+    pub outside: Option<Box<dyn FnOnce() -> Result<(), Error> + Send>>,
     /// Done after the answer is recorded and before it is sent: how `sys/seal` can answer at all.
     pub finally: Option<Box<dyn FnOnce() -> Result<(), Error> + Send>>,
 }
@@ -35,17 +37,6 @@ impl Output {
             && self.warnings.is_empty()
             && self.wrap_info.is_none()
     }
-}
-
-/// A lease, as the answer shows it.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Lease {
-    /// Its id; empty where there is no lease to renew or revoke.
-    pub id: String,
-    /// How long it lasts.
-    pub duration: Duration,
-    /// Whether it can be renewed.
-    pub renewable: bool,
 }
 
 /// A handler's answer with more to say than data.

@@ -69,6 +69,8 @@ impl Origin {
 pub struct Caller {
     /// Names the token's record; not the token. Empty for nobody.
     pub token: String,
+    /// Names the record of the token with which the caller's leases end: its own, a batch token's parent, or empty.
+    pub owner: String,
     /// The token's accessor.
     pub accessor: String,
     /// Name shown in the audit log.
@@ -85,6 +87,8 @@ pub struct Caller {
     pub ttl: u64,
     /// When the token was issued.
     pub issued: Timestamp,
+    /// When the token ends, unless renewed; `None` for never.
+    pub expires: Option<Timestamp>,
     /// Whether the root policy is among the policies.
     pub root: bool,
     /// Whether the token has no parent.

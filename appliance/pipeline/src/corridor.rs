@@ -53,6 +53,8 @@ struct Place<'p> {
 /// What stays the same however often a handler has to run.
 struct Scene<'a> {
     mount: &'a MountInfo,
+    /// The mount, if there is one.
+    place: Option<&'a Mount>,
     folder: &'a Prefix,
     id: MountId,
     seal_wrapped: &'static [&'static str],
@@ -109,6 +111,7 @@ impl Pipeline {
         let root = Prefix::root();
         let scene = Scene {
             mount: place.mount.as_ref().map_or(&nowhere, |mount| &mount.info),
+            place: place.mount.as_deref(),
             folder: place.mount.as_ref().map_or(&root, |mount| &mount.folder),
             id: place.mount.as_ref().map_or(MountId::default(), |mount| mount.id),
             seal_wrapped: place.seal_wrapped,
@@ -225,18 +228,28 @@ impl Pipeline {
             };
             let outcome = outcome.then(|output| self.commit(transaction, output));
             if !outcome.is_conflict() {
-                return outcome;
+                return outcome.then(act_outside);
             }
             transaction = Transaction::new(&*self.store);
         }
         Unrecorded::new(Err(Error::Busy { reason: "others keep changing the same records" }))
     }
 
-    /// Makes the token that a login asked for, in the login's own transaction.
+    /// Makes the token that a login asked for, or the lease that a secret needs, in the handler's own transaction.
     fn issue(&self, transaction: &Transaction<'_>, scene: &Scene<'_>, mut output: Output) -> Result<Output, Error> {
-        if let Some(auth) = output.auth.as_mut().filter(|auth| auth.client_token.is_none()) {
-            let whole = transaction.view(Prefix::root(), MountId::default(), &[]);
-            let warnings = self.registry.issue_token(&whole, auth, scene.mount, scene.path, scene.now)?;
+        let login = output.auth.as_mut().filter(|auth| auth.client_token.is_none());
+        let secret = output.lease.as_mut().filter(|lease| !lease.kind.is_empty() && lease.id.is_empty());
+        if login.is_none() && secret.is_none() {
+            return Ok(output);
+        }
+        let whole = transaction.view(Prefix::root(), MountId::default(), &[]);
+        let mount = scene.place.ok_or_else(|| Error::internal("a route outside all mounts gave something out"))?;
+        self.registry.hold_mount(&whole, mount)?;
+        if let Some(auth) = login {
+            output.warnings.extend(self.registry.issue_token(&whole, auth, scene.mount, scene.path, scene.now)?);
+        }
+        if let Some(lease) = secret {
+            let warnings = self.registry.grant_lease(&whole, lease, scene.caller, mount, scene.path, scene.now)?;
             output.warnings.extend(warnings);
         }
         Ok(output)
@@ -310,6 +323,14 @@ impl Pipeline {
             Err(error) => (Err(error), Vec::new()),
         };
         Place { mount: Some(mount), route, parts, seal_wrapped, help: text }
+    }
+}
+
+/// Does what a handler left to be done once its transaction is committed.
+fn act_outside(mut output: Output) -> Result<Output, Error> {
+    match output.outside.take() {
+        None => Ok(output),
+        Some(work) => work().map(|()| output),
     }
 }
 

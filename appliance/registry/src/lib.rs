@@ -1,12 +1,12 @@
-//! Floor 2: what the server remembers: mounts, policies, tokens, audit devices.
+//! Floor 2: what the server remembers: mounts, policies, tokens, leases, audit devices.
 //!
 //! Everything is a record in the store, changed through the [`View`](framework::View) of a request's transaction that is
 //! rooted at the whole store. What is kept in memory is a cache of those records: it is changed by [`Registry::committed`]
 //! alone, which is told the names of committed records, whoever committed them. No cache holds a token or a secret value:
 //! tokens are known by an HMAC under a key that lives in guarded memory while the barrier is open.
 //!
-//! The folders: `mounts` (table, routing, removal of data), `policies`, `tokens`, `wrapping`, `audit` (devices and their
-//! lines).
+//! The folders: `mounts` (table, routing, removal of data), `policies`, `tokens`, `leases`, `wrapping`, `audit` (devices and
+//! their lines).
 #![forbid(unsafe_code)]
 
 mod audit;
@@ -22,6 +22,7 @@ mod tokens;
 mod wrapping;
 
 pub use audit::{AuditDevice, AuditSpec, DeclaredDevice};
+pub use leases::{IrrevocableLease, Tidy};
 pub use mounts::{
     DefaultMount, Migration, Mount, MountClass, MountConfig, MountEntry, MountSpec, Tune, default_mounts,
 };

@@ -3,8 +3,9 @@
 //! ```text
 //! core/mount-table                     changes with every change of the table, so that two changes at once conflict
 //! core/mounts/<uuid>                   one mount
-//! core/removals/<uuid>                 a mount is gone, its records are being removed
+//! core/removals/<uuid>                 a mount is gone, its leases and its records are being removed
 //! core/revocations/<token>             a token is gone, tokens made with it are being removed
+//! core/tidy/<what>                     everything is being looked through for what belongs to nothing
 //! core/audit/<path>                    one audit device that was enabled by the API
 //! core/audit-salts/<path>              the salt of a device declared in the configuration
 //! core/rotation                        when the data key is made anew by itself
@@ -13,7 +14,7 @@
 //! sys/token/id/<token>                 one token; <token> is its name and accessor, made of an HMAC of it
 //! sys/token/parent/<token>/<child>     made with which token
 //! sys/token/role/<name>                one token role
-//! sys/lease/…                          see `leases`
+//! core/lease-revocations/…, sys/token/lease/…, sys/lease/…    see `leases`
 //! ```
 
 use framework::{Error, Secret, View};
@@ -26,6 +27,8 @@ pub(crate) const MOUNT_TABLE: &str = "core/mount-table";
 pub(crate) const MOUNTS: &str = "core/mounts/";
 pub(crate) const REMOVALS: &str = "core/removals/";
 pub(crate) const REVOCATIONS: &str = "core/revocations/";
+pub(crate) const LEASE_REVOCATIONS: &str = "core/lease-revocations/";
+pub(crate) const TIDY: &str = "core/tidy/";
 pub(crate) const AUDIT: &str = "core/audit/";
 pub(crate) const AUDIT_SALTS: &str = "core/audit-salts/";
 pub(crate) const ROTATION: &str = "core/rotation";
@@ -35,6 +38,8 @@ pub(crate) const TOKENS: &str = "sys/token/id/";
 pub(crate) const PARENTS: &str = "sys/token/parent/";
 pub(crate) const TOKEN_ROLES: &str = "sys/token/role/";
 pub(crate) const LEASES: &str = "sys/lease/id/";
+pub(crate) const TOKEN_LEASES: &str = "sys/token/lease/";
+pub(crate) const IRREVOCABLE: &str = "sys/lease/irrevocable/";
 pub(crate) const DEADLINES: &str = "sys/lease/at/";
 
 /// The folder in which the cubbyhole engine keeps what belongs to a token, under the token's name.

@@ -51,7 +51,7 @@ impl Default for Settings {
 pub struct Changed {
     /// The mount table.
     pub mounts: bool,
-    /// There are records to be removed: [`Registry::finish_removals`] should run soon.
+    /// There is something to be ended or removed: [`Registry::finish_removals`] should run soon.
     pub removals: bool,
     /// The table of audit devices.
     pub audit: bool,
@@ -136,7 +136,8 @@ impl Registry {
                 }
             } else if name.starts_with(names::CORE) {
                 changed.mounts |= name.starts_with(names::MOUNTS);
-                changed.removals |= name.starts_with(names::REMOVALS) || name.starts_with(names::REVOCATIONS);
+                let marks = [names::REMOVALS, names::REVOCATIONS, names::LEASE_REVOCATIONS, names::TIDY];
+                changed.removals |= marks.iter().any(|mark| name.starts_with(mark));
                 changed.audit |= name.starts_with(names::AUDIT) || name.starts_with(names::AUDIT_SALTS);
             }
         }
@@ -149,11 +150,16 @@ impl Registry {
         Ok(changed)
     }
 
-    /// Removes the records of disabled mounts and the tokens whose parents are gone, until nothing is marked for removal.
-    /// For a background thread, after [`Registry::load`] and whenever [`Changed::removals`] is set. Returns how many marks
-    /// were dealt with.
+    /// Does what is marked to be done: [`Registry::finish_revocations`], then the removal of records of disabled mounts, and
+    /// tidying. For a background thread, after [`Registry::load`] and whenever [`Changed::removals`] is set. Returns how
+    /// many marks were dealt with.
     pub fn finish_removals(&self, store: &dyn Store<Secret>) -> Result<usize, Error> {
-        Ok(mounts::finish(store)? + self.finish_revocations(store)?)
+        Ok(self.finish_revocations(store)? + self.finish_mounts(store)? + self.finish_tidy(store)?)
+    }
+
+    /// Ends the tokens whose parents are gone, and the leases that are marked to end. Returns how many marks were dealt with.
+    pub fn finish_revocations(&self, store: &dyn Store<Secret>) -> Result<usize, Error> {
+        Ok(self.finish_expired_prefixes(store)? + self.finish_trees(store)?)
     }
 
     /// The mount that `path` (without `/v1/`) lies under, and the rest of the path. No allocation.
@@ -187,6 +193,7 @@ impl Registry {
             let outcome = result.and_then(|done| Ok((done, transaction.commit()?)));
             match outcome {
                 Err(Error::Conflict) if attempts < ATTEMPTS => attempts += 1,
+                Err(Error::Conflict) => return Err(Error::Busy { reason: "others keep changing the same records" }),
                 Err(error) => return Err(error),
                 Ok((done, keys)) => {
                     self.committed(&keys, store)?;

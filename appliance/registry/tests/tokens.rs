@@ -7,37 +7,9 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{HOME, House, hours, house, refusal};
-use framework::{Auth, Caller, Cidr, Error, Fields, Input, MountInfo, Secret, TokenKind, TokenRule, View};
-use registry::{Issued, PolicySpec, TokenRef, TokenRole, TokenSpec};
-
-impl House {
-    fn create_in(&self, view: &View<'_>, parent: &Caller, spec: TokenSpec) -> Result<Issued, Error> {
-        let mount = self.registry.mount("auth/token")?.unwrap();
-        self.registry.create_token(view, parent, &mount.info, spec, self.now())
-    }
-
-    fn create(&self, parent: &Secret, spec: TokenSpec) -> Result<Issued, Error> {
-        let parent = self.caller(parent).unwrap();
-        self.write(|view| self.create_in(view, &parent, spec))
-    }
-
-    fn token(&self, parent: &Secret, spec: TokenSpec) -> Secret {
-        self.create(parent, spec).unwrap().auth.client_token.unwrap()
-    }
-
-    fn policy(&self, name: &str, text: &str) {
-        self.write(|view| self.registry.put_policy(view, name, PolicySpec::new(text), self.now())).unwrap();
-    }
-
-    fn lookup(&self, token: TokenRef<'_>) -> framework::Map<String, framework::Json> {
-        self.write(|view| self.registry.lookup(view, token, self.now())).unwrap()
-    }
-}
-
-fn with(policies: &[&str]) -> TokenSpec {
-    TokenSpec { policies: policies.iter().map(|name| (*name).to_owned()).collect(), ..TokenSpec::default() }
-}
+use common::{HOME, hours, house, refusal, with};
+use framework::{Auth, Cidr, Error, Fields, Input, MountInfo, Secret, TokenKind, TokenRule, View};
+use registry::{TokenRef, TokenRole, TokenSpec};
 
 #[test]
 fn a_token_is_recognised_and_nothing_stored_holds_it() {
@@ -170,9 +142,20 @@ fn revoked_alone_a_token_leaves_orphans() {
     let house = house();
     let parent = house.token(&house.root, with(&["root"]));
     let child = house.token(&parent, with(&["p"]));
-    house.write(|view| house.registry.revoke_orphan(view, TokenRef::Token(&parent), house.now())).unwrap();
+    house
+        .write(|view| {
+            house.registry.revoke_orphan(
+                view,
+                &house.caller(&house.root).unwrap(),
+                TokenRef::Token(&parent),
+                house.now(),
+            )
+        })
+        .unwrap();
     assert!(house.caller(&parent).is_none() && house.caller(&child).unwrap().orphan);
-    let again = house.write(|view| house.registry.revoke_orphan(view, TokenRef::Token(&parent), house.now()));
+    let again = house.write(|view| {
+        house.registry.revoke_orphan(view, &house.caller(&house.root).unwrap(), TokenRef::Token(&parent), house.now())
+    });
     assert_eq!(refusal(again), "token to revoke not found");
 }
 
@@ -183,15 +166,15 @@ fn a_token_ends_on_time_and_is_swept() {
     let child = house.token(&short, TokenSpec { ttl: hours(5), ..with(&["p"]) });
     let long = house.token(&house.root, TokenSpec { ttl: hours(2), ..with(&["p"]) });
     house.pass(9);
-    assert_eq!(house.registry.sweep(&house.store, house.now(), 100).unwrap(), 0);
+    assert_eq!(house.sweep(100), 0);
     assert!(house.caller(&short).is_some());
     house.pass(1);
     assert!(house.caller(&short).is_none(), "refused before it is swept");
     house.pass(1);
-    assert_eq!(house.registry.sweep(&house.store, house.now(), 100).unwrap(), 1);
+    assert_eq!(house.sweep(100), 1);
     assert!(house.caller(&child).is_none() && house.caller(&long).is_some());
     house.pass(3 * 3600);
-    assert_eq!(house.registry.sweep(&house.store, house.now(), 100).unwrap(), 1);
+    assert_eq!(house.sweep(100), 1);
     house.registry.finish_removals(&house.store).unwrap();
     assert_eq!((house.store.count("sys/lease/at/"), house.store.count("sys/token/id/")), (0, 1));
 }
@@ -203,7 +186,7 @@ fn sweeping_takes_a_window_at_a_time() {
         house.token(&house.root, TokenSpec { ttl: Duration::from_secs(1 + n % 5), ..with(&["p"]) });
     }
     house.pass(7200);
-    let swept: Vec<usize> = (0..4).map(|_| house.registry.sweep(&house.store, house.now(), 90).unwrap()).collect();
+    let swept: Vec<usize> = (0..4).map(|_| house.sweep(90)).collect();
     assert_eq!(swept, [90, 90, 20, 0]);
     assert_eq!(house.store.count("sys/token/id/"), 1);
 }
@@ -232,7 +215,7 @@ fn uses_are_counted_and_the_last_one_ends_the_token() {
     assert!(house.caller(&token).is_none());
     assert_eq!(refusal(house.write(spend)), "permission denied");
     house.pass(1);
-    house.registry.sweep(&house.store, house.now(), 10).unwrap();
+    house.sweep(10);
     assert_eq!((house.store.count("sys/token/id/"), house.store.count("sys/lease/at/")), (1, 0));
     let unlimited = house.caller(&house.root).unwrap();
     house.write(|view| house.registry.use_token(view, &unlimited, house.now())).unwrap();
@@ -356,7 +339,10 @@ fn a_batch_token_leaves_no_trace_and_dies_with_its_parent() {
         refused(&|view| house.registry.revoke_token(view, own, now).map(drop)),
         "batch tokens cannot be revoked"
     );
-    assert_eq!(refused(&|view| house.registry.revoke_orphan(view, own, now)), "batch tokens cannot be revoked");
+    assert_eq!(
+        refused(&|view| house.registry.revoke_orphan(view, &house.caller(&house.root).unwrap(), own, now)),
+        "batch tokens cannot be revoked"
+    );
     assert_eq!(
         refused(&|view| house.registry.renew_token(view, own, None, now).map(drop)),
         "batch tokens cannot be renewed"
@@ -468,7 +454,7 @@ fn a_role_says_what_its_tokens_are() {
     for (body, said) in [
         (r#"{"token_type":"batch"}"#, "'token_type' cannot be 'batch' when role is set to generate non-orphan tokens"),
         (r#"{"token_type":"x"}"#, "invalid 'token_type' value \"x\""),
-        (r#"{"token_num_uses":-1}"#, "'token_num_uses' cannot be negative"),
+        (r#"{"token_num_uses":-1}"#, "error parsing role fields: 'token_num_uses' cannot be negative"),
         (r#"{"path_suffix":"a/b"}"#, "given role path suffix contains invalid characters; must match \\w[\\w-.]+\\w"),
     ] {
         assert_eq!(role("bad", body), said);

@@ -137,7 +137,8 @@ async fn a_fault_of_our_own_shows_an_id_and_no_cause() {
 #[tokio::test]
 async fn a_lease_is_shown_in_the_envelope() {
     let json = answer(Shape::Envelope, || {
-        let lease = Lease { id: "db/creds/r/x".into(), duration: Duration::from_secs(90), renewable: true };
+        let lease =
+            Lease { id: "db/creds/r/x".into(), duration: Duration::from_secs(90), renewable: true, ..Lease::default() };
         Ok(Output { data: Some(data()), lease: Some(lease), ..Output::default() })
     })
     .await

@@ -8,6 +8,7 @@ mod cubbyhole;
 mod generate_root;
 mod internal;
 mod keys;
+mod leases;
 mod mounts;
 mod openapi;
 mod password_policies;
@@ -99,6 +100,7 @@ pub fn engines(core: &Core) -> Vec<Engine> {
         generate_root::routes(core),
         rekey::routes(core),
         share_backup::routes(core),
+        leases::routes(core),
         internal::routes(core),
         openapi::routes(core),
         tools::routes(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use framework::Operation::{Delete, Read, Update};
-use framework::{Catalog, Context, Error, FieldType, Json, Map, Reply, Route, Secs, fields};
+use framework::{Catalog, Context, Error, FieldType, Fields, Json, Map, Output, Route, Secret, Secs, Store, fields};
 use registry::{MountClass, MountConfig, MountSpec, Registry, Settings, Tune};
 
 use crate::{Core, Nothing};
@@ -12,11 +12,12 @@ use crate::{Core, Nothing};
 pub(crate) fn routes(core: &Core) -> Vec<Route> {
     let mut routes = of_class(core, MountClass::Secret);
     routes.extend(of_class(core, MountClass::Auth));
-    let (moves, status) = (Arc::clone(&core.registry), Arc::clone(&core.registry));
+    let (moves, status, store) = (Arc::clone(&core.registry), Arc::clone(&core.registry), Arc::clone(&core.store));
     routes.push(
         Route::new(Update, "remount", "Move a mount to another path.", move |cx: &Context<'_>, wanted: Remount| {
             let moved = moves.move_mount(&cx.view, &wanted.from, &wanted.to)?;
-            Ok(Reply::new(Moved { migration_id: moved.id }))
+            let answer = Moved { migration_id: moved.id }.emit();
+            Ok(Output { data: Some(answer), ..ending_leases(&moves, &store) })
         })
         .sudo()
         .merged(),
@@ -47,7 +48,7 @@ fn of_class(core: &Core, class: MountClass) -> Vec<Route> {
     let registry = || Arc::clone(&core.registry);
     let (for_list, for_one, for_tuned, for_enable, for_tune, for_disable) =
         (registry(), registry(), registry(), registry(), registry(), registry());
-    let catalog = core.catalog.clone();
+    let (catalog, store) = (core.catalog.clone(), Arc::clone(&core.store));
     let sudo = |route: Route| if auth { route.sudo() } else { route };
     vec![
         Route::new(Read, list, "List what is mounted.", move |_: &Context<'_>, _: Nothing| all(&for_list, class))
@@ -69,7 +70,7 @@ fn of_class(core: &Core, class: MountClass) -> Vec<Route> {
             }
         })),
         sudo(Route::new(Delete, one, disable, move |cx: &Context<'_>, at: At| {
-            for_disable.disable_mount(&cx.view, class, &at.path)
+            for_disable.disable_mount(&cx.view, class, &at.path).map(|()| ending_leases(&for_disable, &store))
         })),
     ]
 }
@@ -142,6 +143,12 @@ fields! {
         /// From where to where, and how far.
         migration_info: Map<String, Json>,
     }
+}
+
+/// An answer that is given once the tokens and leases of what was disabled or moved have ended.
+fn ending_leases(registry: &Arc<Registry>, store: &Arc<dyn Store<Secret>>) -> Output {
+    let (registry, store) = (Arc::clone(registry), Arc::clone(store));
+    Output { outside: Some(Box::new(move || registry.finish_revocations(&*store).map(drop))), ..Output::default() }
 }
 
 fn full(class: MountClass, path: &str) -> String {

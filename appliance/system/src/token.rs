@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use framework::Operation::{List, Read, Update};
 use framework::{Context, Engine, Error, Json, Map, Output, Route, Secret, Secs, TokenKind, fields};
-use registry::{Issued, Registry, TokenRef, TokenSpec};
+use registry::{Issued, Registry, Tidy, TokenRef, TokenSpec};
 
+use crate::leases::start_tidy;
 use crate::{Core, Keys, Nothing, token_roles};
 
 pub(crate) fn engine(core: &Core) -> Engine {
@@ -64,7 +65,7 @@ fields! {
 
     struct ByAccessor {
         /// The token's accessor.
-        accessor: String,
+        accessor: String = String::new(),
     }
 
     struct RenewToken {
@@ -83,7 +84,7 @@ fields! {
 
     struct RenewAccessor {
         /// The token's accessor.
-        accessor: String,
+        accessor: String = String::new(),
         /// The lifetime wanted.
         increment: Option<Secs>,
     }
@@ -102,8 +103,7 @@ fn making(core: &Core) -> Vec<Route> {
         Route::new(Update, "create-orphan", "Make a token without parent.", move |cx: &Context<'_>, wanted: Create| {
             let spec = spec(wanted, "create-orphan".to_owned(), None);
             make(&orphan, cx, spec.map(|spec| TokenSpec { orphan_allowed: true, ..spec }))
-        })
-        .sudo(),
+        }),
         Route::new(
             Update,
             "create/{role_name}",
@@ -237,8 +237,15 @@ fn renewing(core: &Core) -> Vec<Route> {
 
 fn revoking(core: &Core) -> Vec<Route> {
     let registry = || Arc::clone(&core.registry);
-    let (by_token, by_self, by_accessor, orphaning) = (registry(), registry(), registry(), registry());
+    let (by_token, by_self, by_accessor, orphaning, tidying) =
+        (registry(), registry(), registry(), registry(), registry());
     vec![
+        Route::new(
+            Update,
+            "tidy",
+            "Look through all tokens for what belongs to nothing.",
+            move |cx: &Context<'_>, _: Nothing| start_tidy(&tidying, cx, Tidy::Tokens),
+        ),
         Route::new(
             Update,
             "revoke",
@@ -259,6 +266,9 @@ fn revoking(core: &Core) -> Vec<Route> {
             "revoke-accessor",
             "Revoke the token of an accessor.",
             move |cx: &Context<'_>, asked: ByAccessor| {
+                if asked.accessor.is_empty() {
+                    return Err(Error::field("accessor", "missing accessor"));
+                }
                 let known = by_accessor.revoke_token(&cx.view, TokenRef::Accessor(&asked.accessor), cx.now)?;
                 let mut output = Output::default();
                 if !known {
@@ -273,9 +283,8 @@ fn revoking(core: &Core) -> Vec<Route> {
             "Revoke a token; those made with it live on without parent.",
             move |cx: &Context<'_>, asked: ByToken| {
                 let token = named(asked.token)?;
-                orphaning.revoke_orphan(&cx.view, TokenRef::Token(&token), cx.now)
+                orphaning.revoke_orphan(&cx.view, cx.caller, TokenRef::Token(&token), cx.now)
             },
-        )
-        .sudo(),
+        ),
     ]
 }

@@ -44,15 +44,16 @@ fields! {
 
 fn write(registry: &Registry, cx: &Context<'_>, name: &str, mut change: Change<TokenRole>) -> Result<Output, Error> {
     let mut output = Output::default();
+    let mut ignored = Vec::new();
     for (old, new) in [
         ("period", "token_period"),
         ("bound_cidrs", "token_bound_cidrs"),
         ("explicit_max_ttl", "token_explicit_max_ttl"),
     ] {
         if change.has(old) && change.has(new) {
-            output
-                .warnings
-                .push(format!("Both '{new}' and deprecated '{old}' value supplied, ignoring the deprecated value"));
+            let said = format!("Both '{new}' and deprecated '{old}' value supplied, ignoring the deprecated value");
+            output.warnings.push(said);
+            ignored.push(old);
         }
         change.supersede(old, new);
     }
@@ -60,7 +61,14 @@ fn write(registry: &Registry, cx: &Context<'_>, name: &str, mut change: Change<T
         Some(role) => role,
         None => TokenRole::parse(&mut Input::default())?,
     };
-    let role = change.over(before)?;
+    let mut role = change.over(before)?;
+    for old in ignored {
+        match old {
+            "period" => role.period = Secs::default(),
+            "bound_cidrs" => role.bound_cidrs = None,
+            _ => role.explicit_max_ttl = Secs::default(),
+        }
+    }
     let Secs(own) = role.token_explicit_max_ttl;
     if own > cx.mount.max_ttl {
         output.warnings.push(format!(

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use ceremony::Trouble;
-use framework::SealControl;
+use framework::{Clock, SealControl, SystemClock};
 use hardening::lockdown::{Lockdown, Mode, Role};
 use hardening::process;
 use pipeline::Workers;
@@ -31,7 +31,7 @@ const NETWORK_THREADS: usize = 2;
 const HSM_WATCH: Duration = Duration::from_millis(500);
 /// Whether the data key is due for rotation is looked at this often.
 const ROTATION: Duration = Duration::from_secs(10);
-/// Expired tokens are removed this often, at most this many at a time.
+/// What has expired is ended this often, at most this much at a time: tokens, and secrets that were leased.
 const SWEEP: (Duration, usize) = (Duration::from_secs(1), 500);
 
 pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
@@ -197,14 +197,25 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Fatal> 
     thread::Builder::new().name(name.to_owned()).spawn(work).map(drop).doing("starting a thread")
 }
 
-/// Removes expired tokens and the records of removed mounts, from time to time.
+/// Ends what has expired and removes what is marked for removal, from time to time.
 fn sweep(parts: &Parts) -> Result<(), Fatal> {
     let (registry, store, clock) = (Arc::clone(&parts.registry), Arc::clone(&parts.store), Arc::clone(&parts.clock));
+    let catalog = Arc::clone(&parts.pipeline.catalog);
     let (every, at_most) = SWEEP;
     spawn("sweep", move || {
+        let mut doubted = false;
         loop {
-            thread::sleep(every);
-            let swept = registry.sweep(&*store, clock.now(), at_most).and_then(|_| registry.finish_removals(&*store));
+            let doubt = clock_is_doubted(&*clock);
+            if doubt && !doubted {
+                tracing::warn!("the system's clock has jumped; it is believed once it has stood by that for a while");
+            }
+            doubted = doubt;
+            let swept = registry.sweep(&*store, &catalog, clock.now(), at_most);
+            let more = matches!(swept, Ok(swept) if swept >= at_most);
+            let swept = swept.and_then(|_| registry.finish_removals(&*store));
+            if !more {
+                thread::sleep(every);
+            }
             if let Err(error) = swept
                 && !matches!(error, framework::Error::Sealed)
             {
@@ -212,6 +223,11 @@ fn sweep(parts: &Parts) -> Result<(), Fatal> {
             }
         }
     })
+}
+
+/// Whether lifetimes go by another time than the system's clock shows.
+fn clock_is_doubted(steady: &dyn Clock) -> bool {
+    SystemClock.now().secs().abs_diff(steady.now().secs()) > 2
 }
 
 /// Makes a new data key when the policy of `sys/rotate/config` says so.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use framework::{Error, Key, Page, View};
 
 use super::{DefaultMount, Migration, Mount, MountClass, MountConfig, MountEntry, MountSpec, Tune};
+use crate::leases;
 use crate::names;
 use crate::random;
 use crate::registry::Registry;
@@ -74,8 +75,9 @@ impl Registry {
         Ok(entry)
     }
 
-    /// Takes a mount out of the table and marks its records for removal, in one transaction. [`Registry::finish_removals`]
-    /// removes them afterwards. `path` is relative to the class. Disabling what is not there is no error.
+    /// Takes a mount out of the table and marks its leases and its records for removal, in one transaction.
+    /// [`Registry::finish_revocations`] and [`Registry::finish_removals`] remove them afterwards. `path` is relative to the
+    /// class. Disabling what is not there is no error.
     pub fn disable_mount(&self, view: &View<'_>, class: MountClass, path: &str) -> Result<(), Error> {
         let below = with_slash(path);
         let path = format!("{}{below}", class.prefix());
@@ -86,13 +88,14 @@ impl Registry {
             return Err(Error::invalid("token credential backend cannot be disabled"));
         }
         let Some(entry) = entries(view)?.into_iter().find(|entry| entry.path == path) else { return Ok(()) };
-        let folder = Mount::new(entry.clone(), &self.settings)?.folder;
-        names::write(view, &format!("{}{}", names::REMOVALS, entry.uuid), &folder.as_str())?;
+        leases::stage_revocation(view, &entry.uuid, &entry.path, self.clock.now())?;
+        names::write(view, &format!("{}{}", names::REMOVALS, entry.uuid), &entry)?;
         view.delete(&format!("{}{}", names::MOUNTS, entry.uuid))?;
         table_changes(view)
     }
 
-    /// Gives a mount another path; its records stay where they are. Paths are full: auth methods with `auth/` in front.
+    /// Gives a mount another path; its records stay where they are, and its leases, tokens among them, are marked to end, as in
+    /// Vault. Paths are full: auth methods with `auth/` in front.
     /// Returns the id under which `sys/remount/status` knows the move.
     pub fn move_mount(&self, view: &View<'_>, from: &str, to: &str) -> Result<Migration, Error> {
         let (source, target) = (with_slash(from), with_slash(to));
@@ -114,6 +117,7 @@ impl Registry {
         if let Some(other) = conflict(&all, &target) {
             return Err(Error::field("to", format!("path already in use at {:?}", other.path)));
         }
+        leases::stage_revocation(view, &entry.uuid, &source, self.clock.now())?;
         entry.path.clone_from(&target);
         put(view, &entry)?;
         let migration = Migration { id: framework::uuid(&*self.rng), source, target };

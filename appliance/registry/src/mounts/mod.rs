@@ -7,7 +7,6 @@ mod spec;
 mod table;
 
 pub use entry::{DefaultMount, Mount, MountClass, MountConfig, MountEntry, default_mounts};
-pub(crate) use removal::finish;
 pub(crate) use spec::Migrations;
 pub use spec::{Migration, MountSpec, Tune};
 pub(crate) use table::Table;

@@ -140,7 +140,8 @@ impl Registry {
         self.token_role(view, name)?.ok_or_else(|| Error::invalid(format!("unknown role {name}")))
     }
 
-    fn has_sudo(&self, view: &View<'_>, caller: &Caller, path: &str, now: Timestamp) -> Result<bool, Error> {
+    /// Whether a caller may do on a path what needs `sudo`.
+    pub(super) fn has_sudo(&self, view: &View<'_>, caller: &Caller, path: &str, now: Timestamp) -> Result<bool, Error> {
         let capabilities = self.acl_in(view, &caller.policies, now)?.capabilities(path);
         Ok(capabilities.iter().any(|capability| matches!(*capability, "sudo" | "root")))
     }

@@ -14,7 +14,6 @@ mod renew;
 mod revoke;
 mod roles;
 mod rules;
-mod sweep;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,9 +24,11 @@ use batch::{BatchTokens, is_batch};
 pub use create::TokenSpec;
 pub use issue::Issued;
 pub(crate) use issue::create_root;
+pub(crate) use lifetime::{Wish, granted};
 use name::Name;
 use record::Known;
 pub(crate) use record::TokenRecord;
+pub(crate) use revoke::{empty, tree};
 pub use roles::TokenRole;
 
 use crate::registry::{HmacKey, Registry};
@@ -93,8 +94,6 @@ pub struct Identified {
     pub caller: Arc<Caller>,
     /// How often it may still be used; 0 for any number. If not 0, [`Registry::use_token`] must be committed for each request.
     pub remaining_uses: u64,
-    /// When it ends, unless renewed; `None` for never.
-    pub expires: Option<Timestamp>,
 }
 
 /// Which token is meant.
@@ -220,6 +219,21 @@ pub(crate) fn read_record(view: &View<'_>, name: &str) -> Result<Option<TokenRec
         return Ok(None);
     }
     names::read(view, &format!("{}{name}", names::TOKENS))
+}
+
+/// Notes that a secret is leased to a token: it ends with it. Makes this transaction conflict with one that ends the token.
+pub(crate) fn owns_lease(view: &View<'_>, name: &str) -> Result<(), Error> {
+    let Some(mut record) = read_record(view, name)? else { return Err(Error::Denied) };
+    if record.spent {
+        let message =
+            "Secret cannot be returned; token had one use left, so leased credentials were immediately revoked.";
+        return Err(Error::invalid(message));
+    }
+    if record.has_leases {
+        return Ok(());
+    }
+    record.has_leases = true;
+    record.put(view, name)
 }
 
 /// OpenBao's sentence, in its form.

@@ -63,6 +63,9 @@ pub(crate) struct TokenRecord {
     /// and making the first one conflicts with revoking it.
     #[serde(skip_serializing_if = "unsaid")]
     pub(crate) has_children: bool,
+    /// The same for secrets that were leased to it.
+    #[serde(skip_serializing_if = "unsaid")]
+    pub(crate) has_leases: bool,
     /// From where it may be used; empty for everywhere.
     #[serde(skip_serializing_if = "unsaid")]
     pub(crate) bound_cidrs: Vec<Cidr>,
@@ -85,7 +88,7 @@ pub(crate) struct Known {
 impl Known {
     /// Whether it has neither ended nor been used up.
     pub(crate) fn lives(&self, now: Timestamp) -> bool {
-        !self.spent && self.identified.expires.is_none_or(|end| now < end)
+        !self.spent && self.identified.caller.expires.is_none_or(|end| now < end)
     }
 
     /// Whether it may be used from this address.
@@ -117,14 +120,15 @@ impl TokenRecord {
     }
 
     pub(crate) fn known(self, name: &str) -> Known {
-        let expires = self.expires();
         let caller = Caller {
             token: name.to_owned(),
+            owner: if self.batch { self.parent.clone() } else { name.to_owned() },
             root: self.policies.iter().any(|policy| policy == "root"),
             orphan: self.parent.is_empty(),
             accessor: self.accessor(name),
             kind: self.kind().name(),
             issued: self.created(),
+            expires: self.expires(),
             display_name: self.display_name,
             policies: self.policies.into(),
             metadata: self.meta,
@@ -132,7 +136,7 @@ impl TokenRecord {
             ttl: self.creation_ttl,
         };
         Known {
-            identified: Identified { caller: Arc::new(caller), remaining_uses: self.num_uses, expires },
+            identified: Identified { caller: Arc::new(caller), remaining_uses: self.num_uses },
             spent: self.spent,
             bound_cidrs: self.bound_cidrs,
         }

@@ -2,11 +2,11 @@
 
 use std::cell::Cell;
 
-use framework::{Error, Page, Prefix, Secret, Store, Timestamp, View};
+use framework::{Caller, Error, Page, Prefix, Secret, Store, Timestamp, View};
 
 use super::{TokenRef, read_record};
-use crate::names;
 use crate::registry::Registry;
+use crate::{leases, names};
 
 /// How many tokens one transaction revokes; what is left of a larger tree is marked and dies in the following ones.
 const AT_ONCE: usize = 1000;
@@ -20,14 +20,24 @@ impl Registry {
             None => Ok(false),
             Some((_, record)) if record.batch => Err(not_revocable()),
             Some((name, _)) => {
-                tree(view, &name, &Cell::new(AT_ONCE))?;
+                tree(view, &name, &Cell::new(AT_ONCE), now)?;
                 Ok(true)
             }
         }
     }
 
-    /// Revokes a token alone; those made with it become orphans. [`Error::Invalid`] if it is unknown.
-    pub fn revoke_orphan(&self, view: &View<'_>, token: TokenRef<'_>, now: Timestamp) -> Result<(), Error> {
+    /// Revokes a token alone, for a caller with `sudo` on `auth/token/revoke-orphan`; those made with it become orphans.
+    /// [`Error::Invalid`] if it is unknown.
+    pub fn revoke_orphan(
+        &self,
+        view: &View<'_>,
+        caller: &Caller,
+        token: TokenRef<'_>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        if !self.has_sudo(view, caller, "auth/token/revoke-orphan", now)? {
+            return Err(Error::invalid("root or sudo privileges required to revoke and orphan"));
+        }
         let Some((name, record)) = self.find(view, token, now)? else {
             return Err(Error::field("token", "token to revoke not found"));
         };
@@ -43,11 +53,15 @@ impl Registry {
                 }
             }
         }
+        if record.has_leases {
+            view.put(&format!("{}{name}", names::REVOCATIONS), names::mark())?;
+        }
         remove(view, &name)
     }
 
-    /// Revokes the children of tokens that are gone, and takes their marks away. Returns the number of marks.
-    pub(crate) fn finish_revocations(&self, store: &dyn Store<Secret>) -> Result<usize, Error> {
+    /// Ends what hangs on tokens that are gone, and takes their marks away: tokens made with them, and what was leased to
+    /// them. Returns the number of marks.
+    pub(crate) fn finish_trees(&self, store: &dyn Store<Secret>) -> Result<usize, Error> {
         let marks = Prefix::new(names::REVOCATIONS)?;
         let mut finished = 0;
         // A mark may leave others behind, for children that had many of their own.
@@ -57,23 +71,29 @@ impl Registry {
                 return Ok(finished);
             }
             for parent in parents {
-                while !self.write(store, |view| orphans_of(view, &parent))? {}
+                while !self.write(store, |view| end_of(view, &parent, self.clock.now()))? {}
                 finished += 1;
             }
         }
     }
 }
 
-/// Stages the end of a token and, while `room` lasts, of those made with it. Where some may be left, a mark says so: also
-/// for one that is being made at this moment by a transaction that this one cannot see.
-pub(super) fn tree(view: &View<'_>, root: &str, room: &Cell<usize>) -> Result<(), Error> {
+/// Stages the end of a token and, while `room` lasts, of those made with it and of what was leased to them. Where something
+/// may be left, a mark says so: also for what is being made at this moment by a transaction that this one cannot see.
+pub(crate) fn tree(view: &View<'_>, root: &str, room: &Cell<usize>, now: Timestamp) -> Result<(), Error> {
     let mut waiting = vec![root.to_owned()];
     while let Some(name) = waiting.pop() {
         room.set(room.get().saturating_sub(1));
-        let had_children = read_record(view, &name)?.is_some_and(|record| record.has_children);
+        let Some(record) = read_record(view, &name)? else { continue };
         remove(view, &name)?;
-        if had_children {
+        if record.has_children || record.has_leases {
             view.put(&format!("{}{name}", names::REVOCATIONS), names::mark())?;
+        }
+        if record.has_leases {
+            let ended = leases::expire_owned(view, &name, room.get(), now)?;
+            room.set(room.get().saturating_sub(ended));
+        }
+        if record.has_children {
             let free = room.get().saturating_sub(waiting.len());
             if free > 0 {
                 let page = Page { after: None, limit: Some(free) };
@@ -88,20 +108,22 @@ fn not_revocable() -> Error {
     Error::invalid("batch tokens cannot be revoked")
 }
 
-/// Revokes a page of the children of a token that is gone; true, and the mark taken away, if there were none.
-fn orphans_of(view: &View<'_>, parent: &str) -> Result<bool, Error> {
+/// Ends a page of what hangs on a token that is gone; true, and the mark taken away, if there was nothing.
+fn end_of(view: &View<'_>, parent: &str, now: Timestamp) -> Result<bool, Error> {
+    let ended = leases::expire_owned(view, parent, PAGE, now)?;
     let folder = format!("{}{parent}", names::PARENTS);
     let children = view.list(&folder, &Page { after: None, limit: Some(PAGE) })?;
     let room = Cell::new(AT_ONCE);
     for child in &children {
         // Also where the child's own record is gone already: its place in the index must not hold up the end.
         view.delete(&format!("{folder}/{child}"))?;
-        tree(view, child, &room)?;
+        tree(view, child, &room, now)?;
     }
-    if children.is_empty() {
+    let done = children.is_empty() && ended == 0;
+    if done {
         view.delete(&format!("{}{parent}", names::REVOCATIONS))?;
     }
-    Ok(children.is_empty())
+    Ok(done)
 }
 
 /// Stages the removal of all records of one token, and of its cubbyhole.
@@ -111,7 +133,8 @@ fn remove(view: &View<'_>, name: &str) -> Result<(), Error> {
     empty(view, &format!("{}{name}", names::CUBBYHOLE))
 }
 
-fn empty(view: &View<'_>, folder: &str) -> Result<(), Error> {
+/// Stages the removal of all records below a folder.
+pub(crate) fn empty(view: &View<'_>, folder: &str) -> Result<(), Error> {
     for name in view.list(folder, &Page::default())? {
         match name.strip_suffix('/') {
             Some(below) => empty(view, &format!("{folder}/{below}"))?,

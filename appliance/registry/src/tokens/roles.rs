@@ -86,7 +86,10 @@ impl TokenRole {
             return Err(Error::field("path_suffix", message));
         }
         if self.token_num_uses.is_some_and(|uses| uses < 0) {
-            return Err(Error::field("token_num_uses", "'token_num_uses' cannot be negative"));
+            return Err(Error::field(
+                "token_num_uses",
+                "error parsing role fields: 'token_num_uses' cannot be negative",
+            ));
         }
         match TokenRule::parse(&self.token_type).filter(|_| !self.token_type.is_empty()) {
             None => Err(Error::field("token_type", format!("invalid 'token_type' value {:?}", self.token_type))),

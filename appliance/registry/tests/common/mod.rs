@@ -1,6 +1,8 @@
 //! A registry over a store in memory, with a clock that is moved by hand.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod vending;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -8,10 +10,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use framework::{
-    Batch, Caller, Clock, Error, Key, MountId, Page, Prefix, Secret, Store, SystemRng, Timestamp, Transaction, Version,
-    Versioned, View,
+    Batch, Caller, Catalog, Clock, Error, Key, MountId, Page, Prefix, Secret, Store, SystemRng, Timestamp, Transaction,
+    Version, Versioned, View,
 };
-use registry::{Changed, Registry, Settings};
+use registry::{Changed, Issued, PolicySpec, Registry, Settings, TokenRef, TokenSpec};
 
 #[derive(Default)]
 pub struct Memory {
@@ -83,6 +85,7 @@ impl Clock for Hand {
 pub const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 pub struct House {
+    pub catalog: Catalog,
     pub store: Memory,
     pub clock: Arc<Hand>,
     pub registry: Registry,
@@ -107,7 +110,7 @@ pub fn house_with(settings: Settings) -> House {
     drop(view);
     transaction.commit().unwrap();
     registry.load(&store, &hmac_key()).unwrap();
-    House { store, clock, registry, root }
+    House { catalog: Catalog::new(vec![vending::engine()]), store, clock, registry, root }
 }
 
 impl House {
@@ -117,6 +120,12 @@ impl House {
 
     pub fn pass(&self, secs: u64) {
         self.clock.0.fetch_add(i64::try_from(secs).unwrap() * 1_000_000_000, Ordering::SeqCst);
+    }
+
+    /// To the next whole second.
+    pub fn pass_to_the_second(&self) {
+        self.clock.0.fetch_add(500_000_000, Ordering::SeqCst);
+        assert_eq!(self.now().nanos() % 1_000_000_000, 0);
     }
 
     /// One transaction, committed, as the pipeline does it.
@@ -140,6 +149,39 @@ impl House {
     pub fn caller(&self, token: &Secret) -> Option<Arc<Caller>> {
         self.registry.identify(&self.store, token, HOME, self.now()).unwrap().map(|known| known.caller)
     }
+}
+
+impl House {
+    pub fn create_in(&self, view: &View<'_>, parent: &Caller, spec: TokenSpec) -> Result<Issued, Error> {
+        let mount = self.registry.mount("auth/token")?.unwrap();
+        self.registry.create_token(view, parent, &mount.info, spec, self.now())
+    }
+
+    pub fn create(&self, parent: &Secret, spec: TokenSpec) -> Result<Issued, Error> {
+        let parent = self.caller(parent).unwrap();
+        self.write(|view| self.create_in(view, &parent, spec))
+    }
+
+    pub fn token(&self, parent: &Secret, spec: TokenSpec) -> Secret {
+        self.create(parent, spec).unwrap().auth.client_token.unwrap()
+    }
+
+    pub fn policy(&self, name: &str, text: &str) {
+        self.write(|view| self.registry.put_policy(view, name, PolicySpec::new(text), self.now())).unwrap();
+    }
+
+    pub fn lookup(&self, token: TokenRef<'_>) -> framework::Map<String, framework::Json> {
+        self.write(|view| self.registry.lookup(view, token, self.now())).unwrap()
+    }
+
+    /// Ends what has ended; the house's engines are those of `common::vending`.
+    pub fn sweep(&self, limit: usize) -> usize {
+        self.registry.sweep(&self.store, &self.catalog, self.now(), limit).unwrap()
+    }
+}
+
+pub fn with(policies: &[&str]) -> TokenSpec {
+    TokenSpec { policies: policies.iter().map(|name| (*name).to_owned()).collect(), ..TokenSpec::default() }
 }
 
 /// The sentence of a refusal.
