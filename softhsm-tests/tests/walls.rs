@@ -14,6 +14,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("barrier", &["framework", "hardening"]),
     ("seals", &["framework", "hardening"]),
     ("engines", &["framework", "hardening"]),
+    ("auth", &["framework", "hardening"]),
     ("registry", &["framework", "hardening"]),
     ("pkcs11-seal", &["framework", "hardening"]),
     ("ceremony", &["barrier", "seals", "registry", "framework", "hardening"]),

@@ -86,6 +86,7 @@ pub(crate) fn build(config: &Config, hsm: Option<Arc<HsmSeal>>, root_token: Opti
         default_lease_ttl: config.default_lease_ttl,
         max_lease_ttl: config.max_lease_ttl,
         audit: config.audits.iter().map(declared).collect(),
+        user_lockout: config.user_lockout.clone(),
         ..Settings::default()
     };
     let registry = Arc::new(Registry::new(Arc::clone(&clock), Arc::clone(&rng), settings));
@@ -124,6 +125,7 @@ pub(crate) fn build(config: &Config, hsm: Option<Arc<HsmSeal>>, root_token: Opti
         };
         let mut engines = system::engines(&core);
         engines.extend([engines::kv::v1(), engines::kv::v2()]);
+        engines.extend([auth::userpass::engine(), auth::approle::engine(), auth::cert::engine()]);
         Catalog::new(engines)
     });
     let pipeline = Arc::new(Pipeline {

@@ -47,6 +47,11 @@ impl Cidr {
         }
     }
 
+    /// Whether every address of another block lies in this one.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.length <= other.length && self.contains(other.address) && self.address.is_ipv4() == other.address.is_ipv4()
+    }
+
     /// Whether an address may be used where these blocks are what it is bound to; none binds to nothing.
     pub fn any_contains(blocks: &[Self], address: IpAddr) -> bool {
         blocks.is_empty() || blocks.iter().any(|block| block.contains(address))
@@ -55,6 +60,13 @@ impl Cidr {
 
 fn bits(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
+}
+
+impl From<IpAddr> for Cidr {
+    fn from(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        Self { address, length: bits(address) }
+    }
 }
 
 impl fmt::Display for Cidr {
@@ -109,6 +121,11 @@ mod tests {
         assert!(holds("::/0", "2001:db8::1") && !holds("::/0", "1.2.3.4"));
         assert!(holds("2001:db8::/32", "2001:db8:1::") && !holds("2001:db8::/32", "2001:db9::"));
         assert!(holds("127.0.0.0/8", "::ffff:127.0.0.1"));
+        let covers = |block: &str, other: &str| Cidr::parse(block).unwrap().covers(&Cidr::parse(other).unwrap());
+        assert!(covers("10.0.0.0/8", "10.1.0.0/16") && covers("10.0.0.0/8", "10.0.0.0/8") && covers("::/0", "::1"));
+        assert!(
+            !covers("10.1.0.0/16", "10.0.0.0/8") && !covers("10.0.0.0/8", "11.0.0.1") && !covers("::/0", "1.2.3.4")
+        );
         assert!(Cidr::any_contains(&[], "1.2.3.4".parse().unwrap()));
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::{Context, Error, Input, LeaseKind, Operation, Route};
+use crate::{Auth, Context, Error, Field, Input, LeaseKind, Operation, Route};
 
 /// A secrets engine or an auth method.
 #[derive(Default)]
@@ -20,6 +20,16 @@ pub struct Engine {
     pub periodic: Vec<Periodic>,
     /// Prefixes of its records, relative to the mount, that are critical: seal-wrapped where the mount asks for it.
     pub seal_wrapped: &'static [&'static str],
+    /// What makes it an auth method; secrets engines have none.
+    pub auth: Option<AuthMethod>,
+}
+
+/// What an auth method has beside its routes.
+pub struct AuthMethod {
+    /// Asked before a token of one of its logins is renewed, with a context of its mount in the transaction of the renewal.
+    /// It may refuse, since the user is gone or has other policies now, and it sets `ttl`, `max_ttl` and `period` to what
+    /// a login would get now.
+    pub renew: fn(&Context<'_>, &mut Auth) -> Result<(), Error>,
 }
 
 /// Work that runs from time to time, in a transaction of its own.
@@ -28,8 +38,8 @@ pub struct Periodic {
     pub about: &'static str,
     /// How often.
     pub every: Duration,
-    /// The work.
-    pub run: fn(&Context<'_>) -> Result<(), Error>,
+    /// The work, in portions that one transaction can hold; true if it wants to run again at once, since there is more.
+    pub run: fn(&Context<'_>) -> Result<bool, Error>,
 }
 
 impl Engine {
@@ -50,6 +60,33 @@ impl Engine {
         best.ok_or_else(|| {
             if known { Error::Unsupported } else { Error::NoRoute { message: "unsupported path".to_owned() } }
         })
+    }
+
+    /// Its API as text: for every route the operation, the path, who may call it, and the fields of requests and answers,
+    /// with `!` for those that must be there. Tests keep it in a file, so that a review sees it change.
+    pub fn outline(&self) -> String {
+        let fields = |fields: &[Field]| {
+            let mark = |field: &Field| if field.required { "!" } else { "" };
+            let shown = |field: &Field| format!("{}{}:{:?}", field.name, mark(field), field.kind);
+            fields.iter().map(shown).collect::<Vec<_>>().join(" ")
+        };
+        let line = |route: &Route| {
+            let (request, response) = (fields(&route.request), fields(&route.response));
+            let pattern = route.pattern.as_str();
+            format!("\n{} {pattern} {:?}\n  < {request}\n  > {response}\n", route.operation, route.access)
+        };
+        let routes: String = self.routes.iter().map(line).collect();
+        format!("{}\nseal-wrapped: {:?}\n{routes}", self.kind, self.seal_wrapped)
+    }
+
+    /// Whether users of its logins are locked out who fail too often.
+    pub fn locks_out(&self) -> bool {
+        self.routes.iter().any(Route::is_login)
+    }
+
+    /// Whether any of its routes takes much of a processor.
+    pub fn is_costly(&self) -> bool {
+        self.routes.iter().any(|route| route.costly)
     }
 
     /// The routes whose pattern fits a path, for help.

@@ -22,6 +22,13 @@ pub enum Error {
         /// What the client is told.
         message: String,
     },
+    /// The credentials of a login are wrong, in a way that counts towards a lockout. (400)
+    BadCredentials {
+        /// What the client is told, whatever was wrong.
+        message: &'static str,
+        /// Whether there is such a user at all.
+        known: bool,
+    },
     /// Nothing is there. (404)
     NotFound,
     /// No engine has such a path. (404 with a message)
@@ -92,6 +99,7 @@ impl fmt::Display for Error {
             Self::Invalid { message, .. } | Self::NoRoute { message } | Self::Refused { message } => {
                 f.write_str(message)
             }
+            Self::BadCredentials { message, .. } => f.write_str(message),
             Self::Denied => f.write_str("permission denied"),
             Self::NotFound => f.write_str("not found"),
             Self::Unsupported => f.write_str("unsupported operation"),

@@ -43,6 +43,11 @@ impl<T> Unrecorded<T> {
         Self(self.0.and_then(step))
     }
 
+    /// What becomes of a refusal before it is recorded.
+    pub fn or_else(self, step: impl FnOnce(Error) -> Result<T, Error>) -> Self {
+        Self(self.0.or_else(step))
+    }
+
     /// Whether the transaction conflicted and the handler must run again.
     pub fn is_conflict(&self) -> bool {
         matches!(self.0, Err(Error::Conflict))

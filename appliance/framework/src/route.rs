@@ -253,6 +253,7 @@ impl Pattern {
 type Handler = dyn Fn(&Context<'_>, &mut Input) -> Result<Output, Error> + Send + Sync;
 type Exists = dyn Fn(&Context<'_>, &Input) -> Result<bool, Error> + Send + Sync;
 type Check = dyn Fn(&Context<'_>, &Input) -> Result<(), Error> + Send + Sync;
+type Claim = fn(&Input) -> String;
 
 /// One operation on one path pattern. Everything that is known of it is here: parser, schemas, access, help.
 pub struct Route {
@@ -283,6 +284,9 @@ pub struct Route {
     /// Whether the handler itself ends a wrapping token that the request is made with, so that its one use needs no counting.
     pub unwraps: bool,
     check: Option<Box<Check>>,
+    /// Whether it takes so much of a processor, tens of milliseconds, that only few such requests may run at a time.
+    pub costly: bool,
+    claim: Option<Claim>,
     exists: Option<Box<Exists>>,
     handler: Box<Handler>,
 }
@@ -311,6 +315,8 @@ impl Route {
             sees_token: false,
             unwraps: false,
             check: None,
+            costly: false,
+            claim: None,
             exists: None,
             handler: Box::new(move |context, input| handler(context, Q::parse(input)?).map(R::into_output)),
         }
@@ -325,6 +331,19 @@ impl Route {
     /// Needs no token.
     pub fn open(mut self) -> Self {
         self.access = Access::Open;
+        self
+    }
+
+    /// Is a login with a secret that can be guessed. Needs no token; `claim` says who wants to be let in. Who fails too often
+    /// ([`Error::BadCredentials`]) is locked out.
+    pub fn login(mut self, claim: fn(&Input) -> String) -> Self {
+        self.claim = Some(claim);
+        self.open()
+    }
+
+    /// Takes much of a processor.
+    pub fn costly(mut self) -> Self {
+        self.costly = true;
         self
     }
 
@@ -379,6 +398,16 @@ impl Route {
     /// What is wrong with the request whoever makes it.
     pub fn check(&self, context: &Context<'_>, input: &Input) -> Result<(), Error> {
         self.check.as_ref().map_or(Ok(()), |check| check(context, input))
+    }
+
+    /// Whether it is a login, in the sense of [`Route::login`].
+    pub fn is_login(&self) -> bool {
+        self.claim.is_some()
+    }
+
+    /// Who wants to be let in; `None` where it is no login.
+    pub fn claim(&self, input: &Input) -> Option<String> {
+        self.claim.map(|claim| claim(input))
     }
 
     /// The operation that policies judge and the audit log names.

@@ -147,6 +147,11 @@ impl<'t> View<'t> {
         Ok(View { folder: self.folder.folder(folder)?, mount, seal_wrapped, ..self.clone() })
     }
 
+    /// The same view, for records that stay in this cluster.
+    pub fn local(&self) -> Self {
+        View { class: Class::Local, ..self.clone() }
+    }
+
     fn stage(&self, name: &str, value: Option<Secret>) -> Result<(), Error> {
         let key = self.folder.key(name)?;
         let seal_wrap = self.seal_wrapped.iter().any(|prefix| name.starts_with(prefix));

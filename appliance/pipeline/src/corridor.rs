@@ -15,7 +15,7 @@ use framework::{
     Access, Ask, AuditSink, Caller, Catalog, Clock, Context, Error, Input, Map, MountId, MountInfo, Operation, Origin,
     Output, Permit, Prefix, Rng, Route, Secret, Store, Timestamp, Transaction, Unrecorded, Verdict, envelope,
 };
-use registry::{Mount, Registry};
+use registry::{LoginAttempt, Mount, Registry};
 
 use crate::authorize::{Question, authorize};
 use crate::{Answer, Request, Shape, help};
@@ -65,6 +65,8 @@ struct Scene<'a> {
     token: Option<&'a Secret>,
     /// The token's uses are limited, so this request counts.
     limited: bool,
+    /// A login that counts if it fails.
+    attempt: Option<&'a LoginAttempt>,
     now: Timestamp,
 }
 
@@ -78,6 +80,18 @@ impl Pipeline {
             shape: Shape::Envelope,
             result: Err(Error::internal("a handler panicked; what it said stands above in the log")),
         })
+    }
+
+    /// Whether a request takes much of a processor. Asked for every request, so it looks no further than it must.
+    pub fn is_costly(&self, request: &Request) -> bool {
+        if matches!(request.operation, Operation::Read | Operation::List) || request.help {
+            return false;
+        }
+        let Ok(Some((mount, rest))) = self.registry.locate(&request.path) else { return false };
+        let engine = self.catalog.find(&mount.info.kind, &mount.info.options);
+        let route =
+            engine.filter(|engine| engine.is_costly()).and_then(|engine| engine.route(request.operation, rest).ok());
+        route.is_some_and(|(route, _)| route.costly)
     }
 
     fn walk(&self, request: Request) -> Answer {
@@ -107,6 +121,11 @@ impl Pipeline {
         let caller = identified.map_or_else(Arc::default, |identified| identified.caller);
         let limited = limited && counts(&place.route, &caller);
 
+        let input = Input { path: place.parts, body: data };
+        let route = place.route;
+        let attempt = self.attempt(place.mount.as_deref(), &route, &input);
+        let locked_out = self.check_lockout(attempt.as_ref(), now).err();
+
         let nowhere = MountInfo::nowhere();
         let root = Prefix::root();
         let scene = Scene {
@@ -118,12 +137,11 @@ impl Pipeline {
             caller: &caller,
             origin: &origin,
             path: &path,
-            token: token.as_ref().filter(|_| place.route.as_ref().is_ok_and(|route| route.sees_token)),
+            token: token.as_ref().filter(|_| route.as_ref().is_ok_and(|route| route.sees_token)),
             limited,
+            attempt: attempt.as_ref(),
             now,
         };
-        let input = Input { path: place.parts, body: data };
-        let route = place.route;
 
         // May they? Whether a write creates or updates is for the engine to say; it is asked for callers with a token only.
         let transaction = Transaction::new(&*self.store);
@@ -158,7 +176,7 @@ impl Pipeline {
                 known,
                 help: place.help.is_some(),
                 objection,
-                trouble: unidentified.or(judged.err()).or(malformed),
+                trouble: unidentified.or(judged.err()).or(locked_out).or(malformed),
                 route: match &route {
                     Ok(route) => Ok(route.access),
                     Err(error) => Err(error),
@@ -224,9 +242,11 @@ impl Pipeline {
                 let context = self.context(&transaction, scene);
                 let answer = route.call(permit, &context, input.clone());
                 let issued = answer.then(|output| self.issue(&transaction, scene, output));
-                issued.then(|output| self.wrap(&transaction, scene, route, output))
+                issued
+                    .then(|output| self.wrap(&transaction, scene, route, output))
+                    .or_else(|error| Err(self.count_failure(scene.attempt, error, scene.now)))
             };
-            let outcome = outcome.then(|output| self.commit(transaction, output));
+            let outcome = outcome.then(|output| self.commit(transaction, scene, output));
             if !outcome.is_conflict() {
                 return outcome.then(act_outside);
             }
@@ -237,6 +257,8 @@ impl Pipeline {
 
     /// Makes the token that a login asked for, or the lease that a secret needs, in the handler's own transaction.
     fn issue(&self, transaction: &Transaction<'_>, scene: &Scene<'_>, mut output: Output) -> Result<Output, Error> {
+        // Others may have failed in this user's name while this login ran.
+        self.check_lockout(scene.attempt, scene.now)?;
         let login = output.auth.as_mut().filter(|auth| auth.client_token.is_none());
         let secret = output.lease.as_mut().filter(|lease| !lease.kind.is_empty() && lease.id.is_empty());
         if login.is_none() && secret.is_none() {
@@ -275,9 +297,12 @@ impl Pipeline {
         Ok(Output { wrap_info: Some(info), data: None, lease: None, status: None, ..output })
     }
 
-    fn commit(&self, transaction: Transaction<'_>, output: Output) -> Result<Output, Error> {
+    fn commit(&self, transaction: Transaction<'_>, scene: &Scene<'_>, output: Output) -> Result<Output, Error> {
         let changed = transaction.commit()?;
         self.registry.committed(&changed, &*self.store)?;
+        if let Some(attempt) = scene.attempt {
+            self.registry.login_succeeded(attempt);
+        }
         Ok(output)
     }
 

@@ -2,12 +2,15 @@
 #![forbid(unsafe_code)]
 
 mod authorize;
+mod chores;
 mod corridor;
 mod help;
+mod logins;
 mod pool;
 mod request;
 mod workers;
 
+pub use chores::Chores;
 pub use corridor::Pipeline;
 pub use request::{Answer, Request, Shape};
-pub use workers::Workers;
+pub use workers::{Width, Workers};

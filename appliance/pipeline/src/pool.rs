@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use framework::{Error, ThreadOwner};
 
+use crate::Width;
+
 /// Threads that have not taken a job for this long, while one was there, are taken to be waiting.
 const STALL: Duration = Duration::from_millis(5);
 
@@ -182,9 +184,9 @@ impl ThreadOwner for Worker {
 }
 
 impl Pool {
-    /// Starts `threads` threads, and one that watches them; at most `longest` jobs wait, and about `processors` threads work at
-    /// once.
-    pub(crate) fn start(threads: usize, longest: usize, processors: usize) -> std::io::Result<Self> {
+    /// Starts a lane's threads, and one that watches them. About `processors` of them work at once.
+    pub(crate) fn start(name: &str, lane: Width, processors: usize) -> std::io::Result<Self> {
+        let Width { threads, waiting } = lane;
         let state = State {
             jobs: VecDeque::new(),
             doing: vec![Doing::Nothing; threads],
@@ -195,15 +197,15 @@ impl Pool {
             closed: false,
         };
         let beds = (0..threads).map(|_| Condvar::new()).collect();
-        let shared = Shared { state: Mutex::new(state), beds, crowded: Condvar::new(), longest, processors };
+        let shared = Shared { state: Mutex::new(state), beds, crowded: Condvar::new(), longest: waiting, processors };
         let shared = Arc::new(shared);
         let mut running = Vec::with_capacity(threads + 1);
         for number in 0..threads {
             let worker = Arc::new(Worker { shared: Arc::clone(&shared), number });
-            running.push(thread::Builder::new().name(format!("worker-{number}")).spawn(move || worker.work())?);
+            running.push(thread::Builder::new().name(format!("{name}-{number}")).spawn(move || worker.work())?);
         }
         let watched = Arc::clone(&shared);
-        running.push(thread::Builder::new().name("worker-watch".to_owned()).spawn(move || watched.watch())?);
+        running.push(thread::Builder::new().name(format!("{name}-watch")).spawn(move || watched.watch())?);
         Ok(Self { shared, threads: Mutex::new(running) })
     }
 
@@ -255,7 +257,7 @@ mod tests {
 
     #[test]
     fn threads_that_wait_make_room_for_others_whether_they_say_so_or_not() {
-        let pool = Pool::start(8, 100, 2).unwrap();
+        let pool = Pool::start("test", Width { threads: 8, waiting: 100 }, 2).unwrap();
         for _ in 0..20 {
             all_meet(&pool, 8, |meeting| _ = framework::waiting(|| meeting.wait()));
             all_meet(&pool, 8, |meeting| _ = meeting.wait());
@@ -265,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_full_or_closed_queue_refuses_and_what_was_taken_is_done() {
-        let pool = Pool::start(1, 2, 1).unwrap();
+        let pool = Pool::start("test", Width { threads: 1, waiting: 2 }, 1).unwrap();
         let (started, (go, gate)) = (Arc::new(Barrier::new(2)), channel::<()>());
         let begins = Arc::clone(&started);
         let first = move || {

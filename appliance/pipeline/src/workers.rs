@@ -1,4 +1,7 @@
 //! The threads on which requests run: handlers are synchronous, and a commit waits for the disk.
+//!
+//! Requests that take much of a processor ([`framework::Route::costly`]) have a narrow lane of their own: however many
+//! clients log in with passwords, the others find the processors free.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -9,28 +12,42 @@ use framework::Error;
 use crate::pool::Pool;
 use crate::{Answer, Pipeline, Request};
 
-/// A fixed number of threads and a bounded queue in front of them.
+/// How wide a lane is.
+#[derive(Clone, Copy, Debug)]
+pub struct Width {
+    /// How many requests run at a time.
+    pub threads: usize,
+    /// How many may wait.
+    pub waiting: usize,
+}
+
+/// A fixed number of threads for each lane, and a bounded queue in front of them.
 pub struct Workers {
     pipeline: Arc<Pipeline>,
-    pool: Pool,
+    usual: Pool,
+    costly: Pool,
 }
 
 impl Workers {
-    /// Starts `threads` threads; at most `longest` requests wait for one.
-    pub fn start(pipeline: Arc<Pipeline>, threads: usize, longest: usize) -> std::io::Result<Self> {
+    /// Starts the threads of both lanes.
+    pub fn start(pipeline: Arc<Pipeline>, usual: Width, costly: Width) -> std::io::Result<Self> {
         // Two at least, so that one long request does not keep all others waiting.
         let processors = thread::available_parallelism().map_or(1, NonZero::get).max(2);
-        Ok(Self { pipeline, pool: Pool::start(threads, longest, processors)? })
+        let usual = Pool::start("worker", usual, processors)?;
+        let costly = Pool::start("costly", costly, costly.threads)?;
+        Ok(Self { pipeline, usual, costly })
     }
 
     /// Queues a request; `reply` gets the answer on the worker's thread. [`Error::Busy`] when the queue is full or closed.
     pub fn submit(&self, request: Request, reply: Box<dyn FnOnce(Answer) + Send>) -> Result<(), Error> {
+        let lane = if self.pipeline.is_costly(&request) { &self.costly } else { &self.usual };
         let pipeline = Arc::clone(&self.pipeline);
-        self.pool.submit(Box::new(move || reply(pipeline.handle(request))))
+        lane.submit(Box::new(move || reply(pipeline.handle(request))))
     }
 
     /// Takes no more requests, and waits for those that were taken.
     pub fn stop(&self) {
-        self.pool.stop();
+        self.usual.stop();
+        self.costly.stop();
     }
 }

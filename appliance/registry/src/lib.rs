@@ -6,12 +6,13 @@
 //! tokens are known by an HMAC under a key that lives in guarded memory while the barrier is open.
 //!
 //! The folders: `mounts` (table, routing, removal of data), `policies`, `tokens`, `leases`, `wrapping`, `audit` (devices and
-//! their lines).
+//! their lines); `lockouts` counts failed logins, which is not a cache and begins anew with every start.
 #![forbid(unsafe_code)]
 
 mod audit;
 mod latest;
 mod leases;
+mod lockouts;
 mod mounts;
 mod names;
 mod policies;
@@ -23,12 +24,13 @@ mod wrapping;
 
 pub use audit::{AuditDevice, AuditSpec, DeclaredDevice};
 pub use leases::{IrrevocableLease, Tidy};
+pub use lockouts::{LockoutRules, LockoutTuning, LoginAttempt};
 pub use mounts::{
-    DefaultMount, Migration, Mount, MountClass, MountConfig, MountEntry, MountSpec, Tune, default_mounts,
+    DefaultMount, LockoutChange, Migration, Mount, MountClass, MountConfig, MountEntry, MountSpec, Tune, default_mounts,
 };
 pub use policies::{PolicySpec, StoredPolicy};
 pub use random::base62;
 pub use registry::{Changed, Registry, Settings};
 pub use rotation::RotationPolicy;
-pub use tokens::{Identified, Issued, TokenRef, TokenRole, TokenSpec};
+pub use tokens::{AskMethod, Identified, Issued, TokenRef, TokenRole, TokenSpec};
 pub use wrapping::{WrappingToken, wraps};

@@ -1,5 +1,6 @@
 //! The registry as a whole: its life from unseal to seal, and what a commit means for what it has in memory.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use hardening::Guarded;
 
 use crate::audit::{DeclaredDevice, Devices};
 use crate::latest::Latest;
+use crate::lockouts::{LockoutRules, Lockouts};
 use crate::mounts::{self, DefaultMount, Migrations, Table, default_mounts};
 use crate::names;
 use crate::policies::{Policies, PolicySpec};
@@ -29,6 +31,8 @@ pub struct Settings {
     pub mounts: Vec<DefaultMount>,
     /// Audit devices of the configuration.
     pub audit: Vec<DeclaredDevice>,
+    /// When users are locked out, by kinds of auth methods; `all` for those that are not named.
+    pub user_lockout: BTreeMap<String, LockoutRules>,
     /// The version of the engines, as mounts and the audit log show it.
     pub running_version: &'static str,
 }
@@ -41,6 +45,7 @@ impl Default for Settings {
             max_lease_ttl: Duration::from_secs(768 * 3600),
             mounts: default_mounts(),
             audit: Vec::new(),
+            user_lockout: BTreeMap::new(),
             running_version: concat!("v", env!("CARGO_PKG_VERSION"), "+builtin.holdfast"),
         }
     }
@@ -74,6 +79,7 @@ pub(crate) struct Open {
     pub(crate) tokens: Tokens,
     pub(crate) devices: Latest<Devices>,
     pub(crate) migrations: Migrations,
+    pub(crate) lockouts: Lockouts,
 }
 
 impl Registry {
@@ -107,6 +113,7 @@ impl Registry {
             tokens: Tokens::new(key, &derived(hmac_key, b"holdfast registry batch tokens")?)?,
             devices: Latest::new(Devices::load(store, &self.settings.audit, &Devices::default())?),
             migrations: Migrations::default(),
+            lockouts: Lockouts::load(store)?,
         };
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(open));
         Ok(())
@@ -139,6 +146,9 @@ impl Registry {
                 let marks = [names::REMOVALS, names::REVOCATIONS, names::LEASE_REVOCATIONS, names::TIDY];
                 changed.removals |= marks.iter().any(|mark| name.starts_with(mark));
                 changed.audit |= name.starts_with(names::AUDIT) || name.starts_with(names::AUDIT_SALTS);
+                if let Some(user) = name.strip_prefix(names::LOCKED_USERS) {
+                    open.lockouts.changed(user, store)?;
+                }
             }
         }
         if changed.mounts {

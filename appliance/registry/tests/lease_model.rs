@@ -8,7 +8,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use common::{House, house, with};
+use common::{House, NOBODY, house, with};
 use framework::{Lease, Secret};
 use proptest::prelude::*;
 use registry::{TokenRef, TokenSpec};
@@ -130,7 +130,7 @@ fn take(house: &House, model: &mut Model, step: &Step) {
         Step::RenewToken { token, secs } => {
             let Some((number, token)) = model.token(token) else { return };
             let secs_wished = Some(Duration::from_secs(secs));
-            house.write(|view| registry.renew_token(view, TokenRef::Token(&token.secret), secs_wished, now)).unwrap();
+            house.write(|view| registry.renew_token(view, TokenRef::Token(&token.secret), secs_wished, NOBODY, now)).unwrap();
             model.tokens.get_mut(&number).unwrap().ends = model.now + secs;
         }
         Step::RenewLease { lease, secs } => {

@@ -7,9 +7,9 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{HOME, hours, house, refusal, with};
+use common::{HOME, NOBODY, hours, house, refusal, with};
 use framework::{Auth, Cidr, Error, Fields, Input, MountInfo, Secret, TokenKind, TokenRule, View};
-use registry::{TokenRef, TokenRole, TokenSpec};
+use registry::{Mount, MountClass, MountSpec, TokenRef, TokenRole, TokenSpec};
 
 #[test]
 fn a_token_is_recognised_and_nothing_stored_holds_it() {
@@ -226,7 +226,7 @@ fn renewal_keeps_to_the_limits() {
     let house = house();
     let renew = |token: &Secret, secs: Option<u64>| {
         house.write(|view| {
-            house.registry.renew_token(view, TokenRef::Token(token), secs.map(Duration::from_secs), house.now())
+            house.registry.renew_token(view, TokenRef::Token(token), secs.map(Duration::from_secs), NOBODY, house.now())
         })
     };
     let token = house.token(&house.root, TokenSpec { ttl: hours(1), ..with(&["p"]) });
@@ -344,7 +344,7 @@ fn a_batch_token_leaves_no_trace_and_dies_with_its_parent() {
         "batch tokens cannot be revoked"
     );
     assert_eq!(
-        refused(&|view| house.registry.renew_token(view, own, None, now).map(drop)),
+        refused(&|view| house.registry.renew_token(view, own, None, NOBODY, now).map(drop)),
         "batch tokens cannot be renewed"
     );
     assert_eq!(refusal(house.create(&token, with(&["p"]))), "batch tokens cannot create more tokens");
@@ -437,7 +437,9 @@ fn a_role_says_what_its_tokens_are() {
     let periodic = create(by("short", &[])).unwrap();
     assert_eq!(periodic.ttl, Duration::from_secs(1800));
     let renew = || {
-        house.write(|view| house.registry.renew_token(view, TokenRef::Accessor(&periodic.accessor), None, house.now()))
+        house.write(|view| {
+            house.registry.renew_token(view, TokenRef::Accessor(&periodic.accessor), None, NOBODY, house.now())
+        })
     };
     assert_eq!(role("short", r#"{"token_period":"10m"}"#), "allowed");
     assert_eq!(renew().unwrap().auth.ttl, Duration::from_secs(600), "the role's present period");
@@ -465,8 +467,9 @@ fn a_role_says_what_its_tokens_are() {
 #[test]
 fn logins_are_given_tokens() {
     let house = house();
-    let mount = house.registry.mount("auth/token").unwrap().unwrap();
-    let mount = MountInfo { path: "auth/userpass/".into(), ..mount.info.clone() };
+    let spec = MountSpec { path: "userpass".into(), kind: "userpass".into(), ..MountSpec::default() };
+    house.write(|view| house.registry.enable_mount(view, MountClass::Auth, spec.clone())).unwrap();
+    let mount = house.registry.mount("auth/userpass").unwrap().unwrap().info.clone();
     let issue = |auth: &mut Auth| {
         house.write(|view| house.registry.issue_token(view, auth, &mount, "auth/userpass/login/bob", house.now()))
     };
@@ -489,9 +492,18 @@ fn logins_are_given_tokens() {
     let from = |peer: &str| house.registry.identify(&house.store, &token, peer.parse().unwrap(), house.now()).unwrap();
     assert!(from("127.1.2.3").is_some() && from("10.0.0.1").is_none(), "only from where it is bound to");
     house.pass(3000);
-    let renewed =
-        house.write(|view| house.registry.renew_token(view, TokenRef::Token(&token), Some(hours(5)), house.now()));
-    assert_eq!(renewed.unwrap().auth.ttl, hours(2) - Duration::from_secs(3000), "no further than max_ttl");
+    let renew = |increment, ask: &AskMethod<'_>| {
+        house.write(|view| house.registry.renew_token(view, TokenRef::Token(&token), increment, ask, house.now()))
+    };
+    let left = hours(2) - Duration::from_secs(3000);
+    assert_eq!(renew(Some(hours(5)), &|_, _| Ok(())).unwrap().auth.ttl, left, "no further than max_ttl");
+    let anew = |_: &Mount, auth: &mut Auth| {
+        assert_eq!(auth.policies, ["default", "p"]);
+        (auth.ttl, auth.max_ttl) = (hours(1) / 2, hours(9));
+        Ok(())
+    };
+    assert_eq!(renew(None, &anew).unwrap().auth.ttl, hours(1) / 2, "what a login would get now");
+    assert_eq!(refusal(renew(None, &|_, _| Err(Error::invalid("gone")))), "gone");
     let mut root = Auth { policies: vec!["root".into()], ..Auth::default() };
     assert_eq!(refusal(issue(&mut root)), "auth methods cannot create root tokens");
     let batch = MountInfo { token_rule: TokenRule::Batch, ..mount.clone() };

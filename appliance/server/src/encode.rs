@@ -51,7 +51,7 @@ pub(crate) fn answer(answer: Answer) -> Encoded {
 /// The one place where an error becomes a status.
 pub(crate) fn error(request_id: &str, error: Error) -> Encoded {
     let status = match &error {
-        Error::Invalid { .. } => StatusCode::BAD_REQUEST,
+        Error::Invalid { .. } | Error::BadCredentials { .. } => StatusCode::BAD_REQUEST,
         Error::Denied | Error::Refused { .. } => StatusCode::FORBIDDEN,
         Error::NotFound => return Encoded::errors(StatusCode::NOT_FOUND, ""),
         Error::NoRoute { .. } => StatusCode::NOT_FOUND,

@@ -9,6 +9,7 @@ mod generate_root;
 mod internal;
 mod keys;
 mod leases;
+mod locked_users;
 mod mounts;
 mod openapi;
 mod password_policies;
@@ -92,6 +93,7 @@ pub fn engines(core: &Core) -> Vec<Engine> {
         seal::routes(core),
         seal_backend::routes(core),
         mounts::routes(core),
+        locked_users::routes(core),
         policies::routes(core),
         password_policies::routes(core),
         audit::routes(core),

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use framework::Operation::{Delete, Read, Update};
-use framework::{Catalog, Context, Error, FieldType, Fields, Json, Map, Output, Route, Secret, Secs, Store, fields};
-use registry::{MountClass, MountConfig, MountSpec, Registry, Settings, Tune};
+use framework::{
+    Catalog, Context, Error, FieldType, Fields, Json, Kind, Map, Output, Route, Secret, Secs, Store, fields,
+};
+use registry::{LockoutChange, MountClass, MountConfig, MountSpec, Registry, Settings, Tune};
 
 use crate::{Core, Nothing};
 
@@ -48,7 +51,7 @@ fn of_class(core: &Core, class: MountClass) -> Vec<Route> {
     let registry = || Arc::clone(&core.registry);
     let (for_list, for_one, for_tuned, for_enable, for_tune, for_disable) =
         (registry(), registry(), registry(), registry(), registry(), registry());
-    let (catalog, store) = (core.catalog.clone(), Arc::clone(&core.store));
+    let (catalog, for_tuning, store) = (core.catalog.clone(), core.catalog.clone(), Arc::clone(&core.store));
     let sudo = |route: Route| if auth { route.sudo() } else { route };
     vec![
         Route::new(Read, list, "List what is mounted.", move |_: &Context<'_>, _: Nothing| all(&for_list, class))
@@ -65,7 +68,7 @@ fn of_class(core: &Core, class: MountClass) -> Vec<Route> {
         .merged(),
         sudo(Route::new(Update, one, enable, move |cx: &Context<'_>, wanted: Wanted| {
             match wanted.path.trim_end_matches('/').strip_suffix("/tune").map(str::to_owned) {
-                Some(path) => for_tune.tune_mount(&cx.view, &full(class, &path), tune_of(wanted)?),
+                Some(path) => tune_mount(&for_tune, &for_tuning, cx, &full(class, &path), wanted),
                 None => enable_mount(&for_enable, &catalog, cx, class, wanted),
             }
         })),
@@ -103,9 +106,9 @@ fields! {
         /// Only the built-in version exists.
         plugin_version: Option<String> => clear,
         /// For tuning: lifetime of leases that ask for none.
-        default_lease_ttl: Option<Secs>,
+        default_lease_ttl: Option<Lifetime>,
         /// For tuning: longest lifetime of leases.
-        max_lease_ttl: Option<Secs>,
+        max_lease_ttl: Option<Lifetime>,
         /// For tuning: `unauth` or `hidden`.
         listing_visibility: Option<String>,
         /// For tuning: fields of requests whose values the audit log shows.
@@ -118,6 +121,8 @@ fields! {
         allowed_response_headers: Option<Vec<String>>,
         /// For tuning auth methods: the kind of tokens.
         token_type: Option<String>,
+        /// For tuning auth methods: when users are locked out.
+        user_lockout_config: Option<Map<String, Json>>,
     }
 
     struct Remount {
@@ -151,6 +156,23 @@ fn ending_leases(registry: &Arc<Registry>, store: &Arc<dyn Store<Secret>>) -> Ou
     Output { outside: Some(Box::new(move || registry.finish_revocations(&*store).map(drop))), ..Output::default() }
 }
 
+/// A lifetime as the settings of a mount take it: `system` for the system's, nothing to leave it as it is.
+struct Lifetime(Option<Duration>);
+
+impl FieldType for Lifetime {
+    const KIND: Kind = Kind::Seconds;
+    fn parse(value: Json) -> Result<Self, &'static str> {
+        match value.as_str() {
+            Some("") => Ok(Self(None)),
+            Some("system") => Ok(Self(Some(Duration::ZERO))),
+            _ => Secs::parse(value).map(|Secs(ttl)| Self(Some(ttl))),
+        }
+    }
+    fn emit(self) -> Option<Json> {
+        self.0.map(|ttl| ttl.as_secs().into())
+    }
+}
+
 fn full(class: MountClass, path: &str) -> String {
     format!("{}{}", class.prefix(), path)
 }
@@ -171,15 +193,40 @@ fn all(registry: &Registry, class: MountClass) -> Result<Map<String, Json>, Erro
 
 fn shown(registry: &Registry, class: MountClass, path: &str) -> Result<Map<String, Json>, Error> {
     let mount = registry.mount(&full(class, path))?;
-    let mount =
-        mount.ok_or_else(|| Error::invalid(format!("No secret engine mount at {}/", path.trim_end_matches('/'))))?;
+    let what = match class {
+        MountClass::Secret => "secret engine mount",
+        MountClass::Auth => "auth engine",
+    };
+    let mount = mount.ok_or_else(|| Error::invalid(format!("No {what} at {}/", path.trim_matches('/'))))?;
     Ok(mount.to_json(running_version()))
 }
 
 fn tuned(registry: &Registry, class: MountClass, path: &str) -> Result<Map<String, Json>, Error> {
     let mount = registry.mount(&full(class, path))?;
-    let mount = mount.ok_or_else(|| Error::invalid(format!("cannot fetch sysview for path {path:?}")))?;
-    Ok(mount.tune_to_json())
+    mount.map(|mount| mount.tune_to_json()).ok_or_else(|| nothing_to_tune(&full(class, path)))
+}
+
+fn nothing_to_tune(path: &str) -> Error {
+    Error::invalid(format!("cannot fetch sysview for path \"{}/\"", path.trim_end_matches('/')))
+}
+
+fn tune_mount(
+    registry: &Registry,
+    catalog: &Weak<Catalog>,
+    cx: &Context<'_>,
+    path: &str,
+    wanted: Wanted,
+) -> Result<(), Error> {
+    if wanted.user_lockout_config.as_ref().is_some_and(|config| !config.is_empty()) {
+        let mount = registry.mount(path)?.ok_or_else(|| nothing_to_tune(path))?;
+        let (kind, catalog) = (&mount.info.kind, catalog.upgrade());
+        let engine = catalog.as_ref().and_then(|catalog| catalog.find(kind, &mount.info.options));
+        if !engine.is_some_and(|engine| engine.locks_out()) {
+            let message = format!("tuning of user lockout configuration for auth type {kind:?} not allowed");
+            return Err(Error::field("user_lockout_config", message));
+        }
+    }
+    registry.tune_mount(&cx.view, path, tune_of(wanted)?)
 }
 
 fn enable_mount(
@@ -195,11 +242,15 @@ fn enable_mount(
         return Err(Error::field("plugin_version", "only built-in engines exist: leave plugin_version out"));
     }
     let options = wanted.options.clone().unwrap_or_default();
+    let auth_wanted = class == MountClass::Auth;
     let known = catalog.upgrade().is_some_and(|catalog| {
         let plain = kind.strip_suffix("-v1").unwrap_or(&kind);
-        // The server's own engines are there from the beginning, and auth methods are not secrets engines.
-        let own = matches!(plain, "system" | "token" | "cubbyhole");
-        !own && class == MountClass::Secret && catalog.find(plain, &BTreeMap::new()).is_some()
+        match plain {
+            // Those of which there is one are refused by the registry, in other words.
+            "token" => true,
+            "system" | "cubbyhole" => class == MountClass::Secret,
+            _ => catalog.find(plain, &BTreeMap::new()).is_some_and(|engine| engine.auth.is_some() == auth_wanted),
+        }
     });
     if !known {
         return Err(Error::field("type", format!("plugin not found in the catalog: {kind}")));
@@ -220,41 +271,47 @@ fn enable_mount(
     registry.enable_mount(&cx.view, class, spec).map(drop)
 }
 
-/// One setting of the object `config`.
-fn setting<T: FieldType>(config: &mut Map<String, Json>, name: &'static str) -> Result<Option<T>, Error> {
-    match config.remove(name) {
+/// One setting of an object.
+fn setting<T: FieldType>(
+    object: &'static str,
+    given: &mut Map<String, Json>,
+    name: &'static str,
+) -> Result<Option<T>, Error> {
+    match given.remove(name) {
         None | Some(Json::Null) => Ok(None),
+        // What a client says nothing of.
+        Some(value) if value == "" => Ok(None),
         Some(value) => {
-            T::parse(value).map(Some).map_err(|expected| Error::field("config", format!("{name}: {expected}")))
+            T::parse(value).map(Some).map_err(|expected| Error::field(object, format!("{name}: {expected}")))
         }
     }
 }
 
 fn config_of(mut given: Map<String, Json>) -> Result<MountConfig, Error> {
-    let seconds = |value: Option<Secs>| value.map_or(0, |Secs(duration)| duration.as_secs());
+    const FIELD: &str = "config";
+    let seconds = |value: Option<Lifetime>| value.and_then(|Lifetime(ttl)| ttl).unwrap_or_default().as_secs();
     let config = MountConfig {
-        default_lease_ttl: seconds(setting(&mut given, "default_lease_ttl")?),
-        max_lease_ttl: seconds(setting(&mut given, "max_lease_ttl")?),
-        force_no_cache: setting(&mut given, "force_no_cache")?.unwrap_or_default(),
-        listing_visibility: setting(&mut given, "listing_visibility")?.unwrap_or_default(),
-        audit_non_hmac_request_keys: setting(&mut given, "audit_non_hmac_request_keys")?.unwrap_or_default(),
-        audit_non_hmac_response_keys: setting(&mut given, "audit_non_hmac_response_keys")?.unwrap_or_default(),
-        passthrough_request_headers: setting(&mut given, "passthrough_request_headers")?.unwrap_or_default(),
-        allowed_response_headers: setting(&mut given, "allowed_response_headers")?.unwrap_or_default(),
-        token_type: setting(&mut given, "token_type")?.unwrap_or_default(),
+        default_lease_ttl: seconds(setting(FIELD, &mut given, "default_lease_ttl")?),
+        max_lease_ttl: seconds(setting(FIELD, &mut given, "max_lease_ttl")?),
+        force_no_cache: setting(FIELD, &mut given, "force_no_cache")?.unwrap_or_default(),
+        listing_visibility: setting(FIELD, &mut given, "listing_visibility")?.unwrap_or_default(),
+        audit_non_hmac_request_keys: setting(FIELD, &mut given, "audit_non_hmac_request_keys")?.unwrap_or_default(),
+        audit_non_hmac_response_keys: setting(FIELD, &mut given, "audit_non_hmac_response_keys")?.unwrap_or_default(),
+        passthrough_request_headers: setting(FIELD, &mut given, "passthrough_request_headers")?.unwrap_or_default(),
+        allowed_response_headers: setting(FIELD, &mut given, "allowed_response_headers")?.unwrap_or_default(),
+        token_type: setting(FIELD, &mut given, "token_type")?.unwrap_or_default(),
+        user_lockout: None,
     };
     // What clients send along although it says nothing.
     given.retain(|_, value| !matches!(value, Json::Null) && *value != "" && *value != false);
-    match given.keys().next() {
-        None => Ok(config),
-        Some(unknown) => Err(Error::field("config", format!("config: {unknown} is not supported"))),
-    }
+    nothing_left(FIELD, &given)?;
+    Ok(config)
 }
 
 fn tune_of(wanted: Wanted) -> Result<Tune, Error> {
     Ok(Tune {
-        default_lease_ttl: wanted.default_lease_ttl.map(|Secs(ttl)| ttl),
-        max_lease_ttl: wanted.max_lease_ttl.map(|Secs(ttl)| ttl),
+        default_lease_ttl: wanted.default_lease_ttl.and_then(|Lifetime(ttl)| ttl),
+        max_lease_ttl: wanted.max_lease_ttl.and_then(|Lifetime(ttl)| ttl),
         description: wanted.description,
         options: wanted.options,
         listing_visibility: wanted.listing_visibility,
@@ -263,5 +320,26 @@ fn tune_of(wanted: Wanted) -> Result<Tune, Error> {
         passthrough_request_headers: wanted.passthrough_request_headers,
         allowed_response_headers: wanted.allowed_response_headers,
         token_type: wanted.token_type,
+        user_lockout: lockout_of(wanted.user_lockout_config.unwrap_or_default())?,
     })
+}
+
+fn lockout_of(mut given: Map<String, Json>) -> Result<LockoutChange, Error> {
+    const FIELD: &str = "user_lockout_config";
+    let seconds = |value: Option<Secs>| value.map(|Secs(duration)| duration);
+    let change = LockoutChange {
+        threshold: setting(FIELD, &mut given, "lockout_threshold")?,
+        duration: seconds(setting(FIELD, &mut given, "lockout_duration")?),
+        counter_reset: seconds(setting(FIELD, &mut given, "lockout_counter_reset_duration")?),
+        disabled: setting(FIELD, &mut given, "lockout_disable")?,
+    };
+    nothing_left(FIELD, &given)?;
+    Ok(change)
+}
+
+fn nothing_left(object: &'static str, given: &Map<String, Json>) -> Result<(), Error> {
+    match given.keys().next() {
+        None => Ok(()),
+        Some(unknown) => Err(Error::field(object, format!("{object}: {unknown} is not supported"))),
+    }
 }

@@ -1,11 +1,11 @@
 //! `auth/token/`: making, looking up, renewing and revoking tokens.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use framework::Operation::{List, Read, Update};
-use framework::{Context, Engine, Error, Json, Map, Output, Route, Secret, Secs, TokenKind, fields};
-use registry::{Issued, Registry, Tidy, TokenRef, TokenSpec};
+use framework::{Auth, Catalog, Context, Engine, Error, Json, Map, Output, Route, Secret, Secs, TokenKind, fields};
+use registry::{Issued, Mount, Registry, Tidy, TokenRef, TokenSpec};
 
 use crate::leases::start_tidy;
 use crate::{Core, Keys, Nothing, token_roles};
@@ -206,33 +206,52 @@ fn looking_up(core: &Core) -> Vec<Route> {
 }
 
 fn renewing(core: &Core) -> Vec<Route> {
-    let registry = || Arc::clone(&core.registry);
-    let (by_token, by_self, by_accessor) = (registry(), registry(), registry());
-    let wish = |increment: Option<Secs>| increment.map(|Secs(wish)| wish);
+    let renew = || {
+        let (registry, catalog) = (Arc::clone(&core.registry), core.catalog.clone());
+        move |cx: &Context<'_>, token: TokenRef<'_>, increment: Option<Secs>| {
+            let ask = |mount: &Mount, auth: &mut Auth| ask_method(&catalog, cx, mount, auth);
+            registry.renew_token(&cx.view, token, increment.map(|Secs(wish)| wish), &ask, cx.now).map(output)
+        }
+    };
+    let (by_token, by_self, by_accessor) = (renew(), renew(), renew());
     vec![
         Route::new(Update, "renew", "Give a token a new lifetime.", move |cx: &Context<'_>, asked: RenewToken| {
             let token = named(asked.token)?;
-            by_token.renew_token(&cx.view, TokenRef::Token(&token), wish(asked.increment), cx.now).map(output)
+            by_token(cx, TokenRef::Token(&token), asked.increment)
         }),
         Route::new(
             Update,
             "renew-self",
             "Give the request's own token a new lifetime.",
-            move |cx: &Context<'_>, asked: RenewSelf| {
-                by_self.renew_token(&cx.view, own(cx), wish(asked.increment), cx.now).map(output)
-            },
+            move |cx: &Context<'_>, asked: RenewSelf| by_self(cx, own(cx), asked.increment),
         ),
         Route::new(
             Update,
             "renew-accessor",
             "Give the token of an accessor a new lifetime.",
             move |cx: &Context<'_>, asked: RenewAccessor| {
-                by_accessor
-                    .renew_token(&cx.view, TokenRef::Accessor(&asked.accessor), wish(asked.increment), cx.now)
-                    .map(output)
+                by_accessor(cx, TokenRef::Accessor(&asked.accessor), asked.increment)
             },
         ),
     ]
+}
+
+/// Asks the auth method from whose login a token came, in the transaction of the renewal.
+fn ask_method(catalog: &Weak<Catalog>, cx: &Context<'_>, mount: &Mount, auth: &mut Auth) -> Result<(), Error> {
+    let catalog = catalog.upgrade();
+    let engine = catalog.as_ref().and_then(|catalog| catalog.find(&mount.info.kind, &mount.info.options));
+    let method = engine.and_then(|engine| engine.auth.as_ref());
+    let method = method.ok_or_else(|| Error::internal(format!("no auth method of kind {}", mount.info.kind)))?;
+    let there = Context {
+        view: cx.view.below(mount.folder.as_str(), mount.id, &[])?,
+        mount: &mount.info,
+        token: None,
+        caller: cx.caller,
+        origin: cx.origin,
+        now: cx.now,
+        rng: cx.rng,
+    };
+    (method.renew)(&there, auth)
 }
 
 fn revoking(core: &Core) -> Vec<Route> {

@@ -1,4 +1,6 @@
-//! `auth enable|disable|list|tune`.
+//! `auth enable|disable|help|list|move|tune`.
+
+use serde_json::Value;
 
 use crate::call::Call;
 use crate::client::Ask;
@@ -7,9 +9,9 @@ use crate::failure::Failure;
 use crate::flags::{Flag, Kind};
 
 use super::logical::clean;
-use super::mounts;
+use super::{login, mounts};
 
-pub(super) static COMMANDS: [Command; 4] = [
+pub(super) static COMMANDS: [Command; 6] = [
     Command {
         name: "auth enable",
         arguments: "TYPE",
@@ -48,6 +50,16 @@ pub(super) static COMMANDS: [Command; 4] = [
         run: disable,
     },
     Command {
+        name: "auth help",
+        arguments: "TYPE | PATH",
+        arity: Arity::Exactly(1),
+        summary: "Say how to log in with an auth method",
+        about: "\n  A type is explained as it is; of a path, the type is asked of the server.",
+        output: Output::Sentences,
+        flags: &[],
+        run: help,
+    },
+    Command {
         name: "auth list",
         arguments: "",
         arity: Arity::Exactly(0),
@@ -56,6 +68,18 @@ pub(super) static COMMANDS: [Command; 4] = [
         output: Output::Formats,
         flags: &[mounts::DETAILED],
         run: |call| mounts::list(call, "sys/auth", "Error listing enabled authentications", true),
+    },
+    Command {
+        name: "auth move",
+        arguments: "SOURCE DESTINATION",
+        arity: Arity::Exactly(2),
+        summary: "Move an auth method to a new path",
+        about: "\n  Both paths begin with auth/. Tokens of the old path are revoked; all else is kept.
+
+      $ holdfast auth move auth/userpass/ auth/people/",
+        output: Output::Sentences,
+        flags: &[],
+        run: |call| mounts::relocate(call, "auth method"),
     },
     Command {
         name: "auth tune",
@@ -103,6 +127,23 @@ fn disable(call: &mut Call<'_, '_>) -> Result<(), Failure> {
     let answer = call.client()?.send(&Ask::delete(format!("sys/auth/{path}")));
     answer.map_err(|fault| fault.during(format!("Error disabling auth method at {path}/")))?;
     call.console.line(&format!("Success! Disabled the auth method (if it existed) at: {path}/"))
+}
+
+fn help(call: &mut Call<'_, '_>) -> Result<(), Failure> {
+    let asked = clean(call.argument(0));
+    let usage = match login::usage(&asked) {
+        Some(usage) => usage,
+        None => {
+            let answer = call.client()?.secret(&Ask::get("sys/auth"));
+            let mounts = answer.map_err(|fault| fault.during("Error listing authentications"))?;
+            let mount = mounts.as_ref().and_then(|mounts| mounts.get(&format!("{asked}/")));
+            let kind = mount.and_then(|mount| mount.get("type")).and_then(Value::as_str);
+            let kind = kind.ok_or_else(|| Failure::local(format!("Error: auth method not enabled at {asked}/")))?;
+            let unknown = || Failure::local(format!("Error: there is no help for auth methods of type {kind}"));
+            login::usage(kind).ok_or_else(unknown)?
+        }
+    };
+    call.console.line(usage)
 }
 
 fn tune(call: &mut Call<'_, '_>) -> Result<(), Failure> {

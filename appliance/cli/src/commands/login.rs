@@ -27,6 +27,7 @@ pub(super) static COMMANDS: [Command; 1] = [Command {
       $ holdfast login
       $ holdfast login -method=userpass username=ada
       $ holdfast login -method=approle role_id=ID secret_id=@secret-id
+      $ holdfast login -method=cert -client-cert=me.pem -client-key=me-key.pem
 
   The token is kept in ~/.vault-token, readable by its owner alone.",
     output: Output::Fields,
@@ -74,6 +75,42 @@ fn method(name: &str) -> Result<Method, Failure> {
             "Unknown auth method: {other}. See \"holdfast login -help\" for those that are known"
         ))),
     }
+}
+
+/// How to log in with a method; `None` for one that is not known.
+pub(super) fn usage(method: &str) -> Option<&'static str> {
+    Some(match method {
+        "token" => {
+            "Usage: holdfast login [TOKEN]
+
+  The argument is the token; without it, it is asked for at the terminal, and
+  \"-\" reads it from standard input. It is checked and kept."
+        }
+        "userpass" => {
+            "Usage: holdfast login -method=userpass [username=NAME] [password=PASSWORD]
+
+  Without username= it is the name of the user at the terminal; without
+  password= it is asked for.
+
+      $ holdfast login -method=userpass username=ada"
+        }
+        "approle" => {
+            "Usage: holdfast login -method=approle role_id=ID [secret_id=ID]
+
+  The id of a role, and one of its secret ids where the role wants one.
+
+      $ holdfast login -method=approle role_id=@role-id secret_id=@secret-id"
+        }
+        "cert" => {
+            "Usage: holdfast login -method=cert -client-cert=FILE -client-key=FILE [name=ROLE]
+
+  The certificate of the TLS connection, and its key. With name=, only this
+  trusted certificate counts.
+
+      $ holdfast login -method=cert -client-cert=me.pem -client-key=me-key.pem"
+        }
+        _ => return None,
+    })
 }
 
 fn print_token(call: &mut Call<'_, '_>) -> Result<(), Failure> {

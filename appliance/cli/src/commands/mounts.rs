@@ -1,5 +1,7 @@
 //! What `secrets` and `auth` share: enabling, tuning and listing of mounts.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use crate::call::Call;
@@ -10,7 +12,11 @@ use crate::flags::{Flag, Kind, Parsed};
 use crate::output::{self, Format};
 use crate::{json as json_text, table};
 
+use super::logical::clean;
 use super::status::flag;
+
+/// Time between two looks at a move that goes on.
+const MOVE_POLL: Duration = Duration::from_secs(1);
 
 pub(super) const DESCRIPTION: Flag = Flag::new("description", Kind::Text, "What the mount is for.");
 pub(super) const PATH: Flag = Flag::new("path", Kind::Text, "Where it is mounted. The default is the type.");
@@ -222,6 +228,45 @@ fn detailed_row(path: &str, mount: &Value, auth: bool) -> Vec<String> {
     row.extend([options, text(mount, "description"), text(mount, "uuid"), text(mount, "plugin_version")]);
     row.extend(["running_plugin_version", "running_sha256", "deprecation_status"].map(|name| text(mount, name)));
     row
+}
+
+/// Moves a mount to another path, and waits until it is there. `what` is moved, in words.
+pub(super) fn relocate(call: &mut Call<'_, '_>, what: &str) -> Result<(), Failure> {
+    let (source, destination) = (format!("{}/", clean(call.argument(0))), format!("{}/", clean(call.argument(1))));
+    let route = format!("{what} {source} to {destination}");
+    let client = call.client()?;
+    let attempt = format!("Error moving {route}");
+    let answer = client
+        .secret(&Ask::post("sys/remount", json!({"from": source, "to": destination})))
+        .map_err(|fault| fault.during(&attempt))?;
+    let migration =
+        answer.as_ref().and_then(|secret| secret.get("migration_id")).and_then(Value::as_str).map(str::to_owned);
+    let Some(migration) = migration else {
+        // A server that moves at once has nothing to follow.
+        return call.console.line(&format!("Success! Finished moving {route}"));
+    };
+    call.console.line(&format!("Started moving {route}, with migration ID {migration}"))?;
+    loop {
+        let answer = client
+            .secret(&Ask::get(format!("sys/remount/status/{migration}")))
+            .map_err(|fault| fault.during(format!("Error checking migration status of {route}")))?;
+        let status =
+            answer.as_ref().and_then(|secret| secret.get("migration_info")?.get("status")?.as_str().map(str::to_owned));
+        match status.as_deref() {
+            Some("success") => {
+                return call.console.line(&format!("Success! Finished moving {route}, with migration ID {migration}"));
+            }
+            Some("failure") | None => {
+                return Err(Failure::server(format!("{attempt}, with migration ID {migration}: see the server's log")));
+            }
+            Some(_) => {
+                call.console.line(&format!(
+                    "Waiting for terminal status in migration of {route}, with migration ID {migration}"
+                ))?;
+                std::thread::sleep(MOVE_POLL);
+            }
+        }
+    }
 }
 
 fn text(object: &Value, name: &str) -> String {

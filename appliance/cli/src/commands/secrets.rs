@@ -1,9 +1,5 @@
 //! `secrets enable|disable|list|move|tune`.
 
-use std::time::Duration;
-
-use serde_json::{Value, json};
-
 use crate::call::Call;
 use crate::client::Ask;
 use crate::command::{Arity, Command, Output};
@@ -12,9 +8,6 @@ use crate::flags::{Flag, Kind};
 
 use super::logical::clean;
 use super::mounts;
-
-/// Time between two looks at a move that goes on.
-const MOVE_POLL: Duration = Duration::from_secs(1);
 
 pub(super) static COMMANDS: [Command; 5] = [
     Command {
@@ -72,7 +65,7 @@ pub(super) static COMMANDS: [Command; 5] = [
         about: "\n  Leases of the old path are revoked; all else is kept.",
         output: Output::Sentences,
         flags: &[],
-        run: relocate,
+        run: |call| mounts::relocate(call, "secrets engine"),
     },
     Command {
         name: "secrets tune",
@@ -118,42 +111,4 @@ fn tune(call: &mut Call<'_, '_>) -> Result<(), Failure> {
     let ask = Ask::post(format!("sys/mounts/{path}/tune"), mounts::tune_body(&call.flags));
     call.client()?.send(&ask).map_err(|fault| fault.during(format!("Error tuning secrets engine {path}/")))?;
     call.console.line(&format!("Success! Tuned the secrets engine at: {path}/"))
-}
-
-fn relocate(call: &mut Call<'_, '_>) -> Result<(), Failure> {
-    let (source, destination) = (format!("{}/", clean(call.argument(0))), format!("{}/", clean(call.argument(1))));
-    let route = format!("secrets engine {source} to {destination}");
-    let client = call.client()?;
-    let attempt = format!("Error moving {route}");
-    let answer = client
-        .secret(&Ask::post("sys/remount", json!({"from": source, "to": destination})))
-        .map_err(|fault| fault.during(&attempt))?;
-    let migration =
-        answer.as_ref().and_then(|secret| secret.get("migration_id")).and_then(Value::as_str).map(str::to_owned);
-    let Some(migration) = migration else {
-        // A server that moves at once has nothing to follow.
-        return call.console.line(&format!("Success! Finished moving {route}"));
-    };
-    call.console.line(&format!("Started moving {route}, with migration ID {migration}"))?;
-    loop {
-        let answer = client
-            .secret(&Ask::get(format!("sys/remount/status/{migration}")))
-            .map_err(|fault| fault.during(format!("Error checking migration status of {route}")))?;
-        let status =
-            answer.as_ref().and_then(|secret| secret.get("migration_info")?.get("status")?.as_str().map(str::to_owned));
-        match status.as_deref() {
-            Some("success") => {
-                return call.console.line(&format!("Success! Finished moving {route}, with migration ID {migration}"));
-            }
-            Some("failure") | None => {
-                return Err(Failure::server(format!("{attempt}, with migration ID {migration}: see the server's log")));
-            }
-            Some(_) => {
-                call.console.line(&format!(
-                    "Waiting for terminal status in migration of {route}, with migration ID {migration}"
-                ))?;
-                std::thread::sleep(MOVE_POLL);
-            }
-        }
-    }
 }

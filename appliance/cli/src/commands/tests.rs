@@ -178,6 +178,21 @@ fn login_keeps_the_token_it_was_given() {
 }
 
 #[test]
+fn auth_methods_are_moved_and_explained() {
+    let moved = ("200 OK", r#"{"data":{"migration_id":"7"}}"#);
+    let status = ("200 OK", r#"{"data":{"migration_info":{"status":"success"}}}"#);
+    let run_move = run("auth move auth/a auth/b", &[], &[moved, status]);
+    assert!(run_move.requests[0].ends_with(r#"{"from":"auth/a/","to":"auth/b/"}"#), "{}", run_move.requests[0]);
+    assert!(run_move.code == 0 && run_move.out.contains("auth method auth/a/ to auth/b/"), "{}", run_move.out);
+    let by_type = run("auth help cert", &[], &[]);
+    assert!(by_type.code == 0 && by_type.out.contains("-method=cert"), "{}", by_type.out);
+    let mounts = ("200 OK", r#"{"data":{"people/":{"type":"userpass"}}}"#);
+    let by_path = run("auth help people/", &[], &[mounts]);
+    assert!(by_path.code == 0 && by_path.out.contains("-method=userpass"), "{}", by_path.out);
+    assert_eq!(run("auth help nowhere", &[], &[mounts]).code, 1);
+}
+
+#[test]
 fn each_command_and_flag_is_declared_once_and_explains_itself() {
     let mut names = HashSet::new();
     for command in all() {

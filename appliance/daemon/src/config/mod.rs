@@ -1,11 +1,13 @@
 //! The configuration: HCL or JSON files, read once, every key known or refused.
 
+mod lockout;
 mod pin;
 mod pkcs11;
 mod read;
 mod stanzas;
 mod unauthenticated;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) hardening: hardening::lockdown::Mode,
     /// Folders in which audit devices enabled by the API may have their files.
     pub(crate) audit_folders: Vec<PathBuf>,
+    /// When users are locked out, by kinds of auth methods.
+    pub(crate) user_lockout: BTreeMap<String, registry::LockoutRules>,
     /// Given, valid, and of no effect here.
     pub(crate) warnings: Vec<String>,
 }
@@ -76,7 +80,7 @@ pub(crate) struct Audit {
     pub(crate) kind: String,
     pub(crate) path: String,
     pub(crate) description: String,
-    pub(crate) options: std::collections::BTreeMap<String, String>,
+    pub(crate) options: BTreeMap<String, String>,
 }
 
 /// A configuration that cannot be used. Says file, line, and what to write instead.

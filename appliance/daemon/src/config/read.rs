@@ -6,9 +6,9 @@ use std::time::Duration;
 use framework::hcl::{self, ParseError, Reader};
 use hardening::lockdown::Mode;
 
-use super::stanzas;
 use super::unauthenticated::Unauthenticated;
 use super::{Config, ConfigError, Seal};
+use super::{lockout, stanzas};
 
 /// Vault's defaults.
 const LEASE_TTL: Duration = Duration::from_secs(768 * 3600);
@@ -70,6 +70,7 @@ pub(super) struct Parts {
     pub(super) seal: Option<Seal>,
     pub(super) audits: Vec<super::Audit>,
     pub(super) unauthenticated: Unauthenticated,
+    pub(super) lockouts: lockout::Stanzas,
     hardening: Option<Mode>,
     audit_folders: Vec<PathBuf>,
     reported_version: Option<String>,
@@ -211,6 +212,7 @@ impl Parts {
             seal: self.seal.unwrap_or(Seal::Shamir),
             audits: self.audits,
             unauthenticated: self.unauthenticated.finish(),
+            user_lockout: lockout::rules(&self.lockouts),
             reported_version: self.reported_version.unwrap_or_else(|| system::REPORTED_VERSION.to_owned()),
             cluster_name: self.cluster_name.unwrap_or_default(),
             log_level: self.log_level.unwrap_or(tracing::Level::INFO),

@@ -1,11 +1,11 @@
-//! The labelled stanzas: storage, listener, seal, audit.
+//! The labelled stanzas: storage, listener, seal, audit, user_lockout.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use framework::hcl::{Block, ParseError, Reader};
 
-use super::pkcs11;
+use super::{lockout, pkcs11};
 use super::read::{Parts, one};
 use server::{ClientCertificates, Listener, Tls, TlsVersion};
 
@@ -33,6 +33,9 @@ pub(super) fn read(reader: &mut Reader<'_>, parts: &mut Parts) -> Result<(), Par
     }
     for block in reader.blocks("audit", 2)? {
         parts.audits.push(audit(&block)?);
+    }
+    for block in reader.blocks("user_lockout", 1)? {
+        lockout::read(&block, &mut parts.lockouts, &mut parts.warnings)?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use ceremony::Trouble;
 use framework::{Clock, SealControl, SystemClock};
 use hardening::lockdown::{Lockdown, Mode, Role};
 use hardening::process;
-use pipeline::Workers;
+use pipeline::{Chores, Width, Workers};
 use seals::{HealthCheck, Heartbeat, HsmSeal};
 use server::{Corridor, Limits, Server};
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,6 +25,8 @@ use crate::{dev, log};
 const WORKERS: usize = 24;
 /// Requests that may wait for a worker.
 const WAITING: usize = 4096;
+/// Requests that may wait for a worker of the costly lane: logins with passwords, about 20 a second on each of its threads.
+const WAITING_COSTLY: usize = 128;
 /// Threads that speak TLS and HTTP.
 const NETWORK_THREADS: usize = 2;
 /// The HSM process is looked after this often: one that does not answer is killed, and started again by the monitor.
@@ -63,8 +65,12 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
     let root_token = options.dev.as_ref().and_then(dev::root_token);
     let parts = compose::build(&config, hsm.clone(), root_token)?;
     parts.registry.check_declared_audit().map_err(|error| Fatal::Part(error.to_string()))?;
-    let workers =
-        Arc::new(Workers::start(Arc::clone(&parts.pipeline), WORKERS, WAITING).doing("starting the workers")?);
+    let usual = Width { threads: WORKERS, waiting: WAITING };
+    // Half of the processors for what takes much of one, so that there is another half for everything else.
+    let processors = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let costly = Width { threads: (processors / 2).max(1), waiting: WAITING_COSTLY };
+    let workers = Workers::start(Arc::clone(&parts.pipeline), usual, costly).doing("starting the workers")?;
+    let workers = Arc::new(workers);
     let limits = Limits { body: config.max_request_size, request: config.max_request_duration, ..Limits::default() };
     let server =
         Server::bind(&config.listeners, limits, Arc::clone(&workers) as Arc<dyn Corridor>, Arc::clone(&parts.clock))
@@ -197,10 +203,12 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Fatal> 
     thread::Builder::new().name(name.to_owned()).spawn(work).map(drop).doing("starting a thread")
 }
 
-/// Ends what has expired and removes what is marked for removal, from time to time.
+/// Ends what has expired, removes what is marked for removal and lockouts that are over, and does the engines' chores, from time
+/// to time.
 fn sweep(parts: &Parts) -> Result<(), Fatal> {
     let (registry, store, clock) = (Arc::clone(&parts.registry), Arc::clone(&parts.store), Arc::clone(&parts.clock));
     let catalog = Arc::clone(&parts.pipeline.catalog);
+    let (pipeline, mut chores) = (Arc::clone(&parts.pipeline), Chores::default());
     let (every, at_most) = SWEEP;
     spawn("sweep", move || {
         let mut doubted = false;
@@ -210,9 +218,13 @@ fn sweep(parts: &Parts) -> Result<(), Fatal> {
                 tracing::warn!("the system's clock has jumped; it is believed once it has stood by that for a while");
             }
             doubted = doubt;
-            let swept = registry.sweep(&*store, &catalog, clock.now(), at_most);
+            let now = clock.now();
+            let swept = registry.sweep(&*store, &catalog, now, at_most);
             let more = matches!(swept, Ok(swept) if swept >= at_most);
-            let swept = swept.and_then(|_| registry.finish_removals(&*store));
+            let swept = swept
+                .and_then(|_| registry.finish_removals(&*store))
+                .and_then(|_| registry.sweep_lockouts(&*store, now))
+                .and_then(|()| pipeline.do_chores(&mut chores));
             if !more {
                 thread::sleep(every);
             }

@@ -269,7 +269,7 @@ fn recorded<'p>(w: &Writer<'_>, policies: &'p PolicyNames) -> &'p Recorded {
 /// What kind of error it was; the sentence itself may repeat what the client sent, and stands in `response.data`.
 fn kind(error: &Error) -> &'static str {
     match error {
-        Error::Invalid { .. } => "invalid request",
+        Error::Invalid { .. } | Error::BadCredentials { .. } => "invalid request",
         Error::Denied | Error::Refused { .. } => "permission denied",
         Error::NoRoute { .. } => "unsupported path",
         Error::NotFound => "not found",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use framework::{Error, Key, Page, View};
 
-use super::{DefaultMount, Migration, Mount, MountClass, MountConfig, MountEntry, MountSpec, Tune};
+use super::{DefaultMount, LockoutChange, Migration, Mount, MountClass, MountConfig, MountEntry, MountSpec, Tune};
 use crate::leases;
 use crate::names;
 use crate::random;
@@ -29,9 +29,9 @@ impl Registry {
         if SINGLE.contains(&spec.kind.as_str()) {
             return Err(Error::field(
                 "type",
-                match spec.kind.as_str() {
-                    "token" => "token credential backend cannot be instantiated".to_owned(),
-                    kind => format!("mount type of {kind:?} is not mountable"),
+                match class {
+                    MountClass::Auth => "token credential backend cannot be instantiated".to_owned(),
+                    MountClass::Secret => format!("mount type of {:?} is not mountable", spec.kind),
                 },
             ));
         }
@@ -153,10 +153,14 @@ impl Registry {
         }
         set(&mut config.listing_visibility, tune.listing_visibility);
         set(&mut config.token_type, tune.token_type);
+        if entry.path.starts_with("auth/") && config.token_type.is_empty() {
+            config.token_type = "default-service".to_owned();
+        }
         set(&mut config.audit_non_hmac_request_keys, tune.audit_non_hmac_request_keys);
         set(&mut config.audit_non_hmac_response_keys, tune.audit_non_hmac_response_keys);
         set(&mut config.passthrough_request_headers, tune.passthrough_request_headers);
         set(&mut config.allowed_response_headers, tune.allowed_response_headers);
+        lockout(config, tune.user_lockout);
         config.check()?;
         set(&mut entry.description, tune.description);
         if let Some(options) = tune.options {
@@ -249,6 +253,17 @@ fn with_slash(path: &str) -> String {
 fn set<T>(field: &mut T, to: Option<T>) {
     if let Some(to) = to {
         *field = to;
+    }
+}
+
+fn lockout(config: &mut MountConfig, change: LockoutChange) {
+    let LockoutChange { threshold, duration, counter_reset, disabled } = change;
+    if threshold.is_some() || duration.is_some() || counter_reset.is_some() || disabled.is_some() {
+        let lockout = config.user_lockout.get_or_insert_default();
+        set(&mut lockout.threshold, threshold);
+        set(&mut lockout.duration, duration.map(|duration| duration.as_secs()));
+        set(&mut lockout.counter_reset, counter_reset.map(|duration| duration.as_secs()));
+        set(&mut lockout.disabled, disabled);
     }
 }
 

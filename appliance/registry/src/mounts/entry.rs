@@ -6,7 +6,7 @@ use std::time::Duration;
 use framework::{Error, Json, Map, MountId, MountInfo, Prefix, TokenRule};
 use serde::{Deserialize, Serialize};
 
-use crate::Settings;
+use crate::{LockoutTuning, Settings};
 
 /// What a mount is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -57,6 +57,8 @@ pub struct MountConfig {
     pub allowed_response_headers: Vec<String>,
     /// For auth methods, as [`TokenRule`] reads it.
     pub token_type: String,
+    /// For auth methods that lock users out: in place of what the configuration says.
+    pub user_lockout: Option<LockoutTuning>,
 }
 
 impl MountConfig {
@@ -80,6 +82,9 @@ impl MountConfig {
             if !list.is_empty() {
                 map.insert(name.into(), list.clone().into());
             }
+        }
+        if let Some(lockout) = &self.user_lockout {
+            map.insert("user_lockout_config".into(), Json::Object(lockout_to_json(lockout)));
         }
         map
     }
@@ -188,6 +193,9 @@ impl Mount {
     /// The mount as `sys/mounts/<path>/tune` shows it: lifetimes as they work out.
     pub fn tune_to_json(&self) -> Map<String, Json> {
         let mut map = self.entry.config.to_json();
+        if let Some(Json::Object(lockout)) = map.remove("user_lockout_config") {
+            map.extend(lockout);
+        }
         map.insert("default_lease_ttl".into(), self.info.default_ttl.as_secs().into());
         map.insert("max_lease_ttl".into(), self.info.max_ttl.as_secs().into());
         map.insert("description".into(), self.entry.description.as_str().into());
@@ -196,6 +204,15 @@ impl Mount {
         }
         map
     }
+}
+
+fn lockout_to_json(lockout: &LockoutTuning) -> Map<String, Json> {
+    Map::from_iter([
+        ("user_lockout_threshold".to_owned(), lockout.threshold.into()),
+        ("user_lockout_duration".to_owned(), lockout.duration.into()),
+        ("user_lockout_counter_reset_duration".to_owned(), lockout.counter_reset.into()),
+        ("user_lockout_disable".to_owned(), lockout.disabled.into()),
+    ])
 }
 
 impl MountEntry {

@@ -8,5 +8,5 @@ mod table;
 
 pub use entry::{DefaultMount, Mount, MountClass, MountConfig, MountEntry, default_mounts};
 pub(crate) use spec::Migrations;
-pub use spec::{Migration, MountSpec, Tune};
+pub use spec::{LockoutChange, Migration, MountSpec, Tune};
 pub(crate) use table::Table;

@@ -54,6 +54,21 @@ pub struct Tune {
     pub allowed_response_headers: Option<Vec<String>>,
     /// See [`MountConfig`].
     pub token_type: Option<String>,
+    /// See [`MountConfig`]; only what is given changes.
+    pub user_lockout: LockoutChange,
+}
+
+/// What is to be tuned of lockouts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LockoutChange {
+    /// See [`crate::LockoutRules::threshold`].
+    pub threshold: Option<u32>,
+    /// See [`crate::LockoutRules::duration`].
+    pub duration: Option<Duration>,
+    /// See [`crate::LockoutRules::counter_reset`].
+    pub counter_reset: Option<Duration>,
+    /// See [`crate::LockoutRules::disabled`].
+    pub disabled: Option<bool>,
 }
 
 /// A move of a mount. It happens with the commit of its transaction, so the status of one that is known is `success`.

@@ -29,6 +29,7 @@ use name::Name;
 use record::Known;
 pub(crate) use record::TokenRecord;
 pub(crate) use revoke::{empty, tree};
+pub use renew::AskMethod;
 pub use roles::TokenRole;
 
 use crate::registry::{HmacKey, Registry};

@@ -2,22 +2,28 @@
 
 use std::time::Duration;
 
-use framework::{Error, MountInfo, Timestamp, View};
+use framework::{Auth, Error, Timestamp, View};
 
 use super::create::lesser;
 use super::lifetime::{self, Wish};
 use super::{Issued, TokenRef, no_accessor};
+use crate::mounts::Mount;
 use crate::registry::Registry;
 
+/// Asks the auth method of a mount about the renewal of a token that came from one of its logins: see
+/// [`framework::AuthMethod::renew`].
+pub type AskMethod<'a> = dyn Fn(&Mount, &mut Auth) -> Result<(), Error> + 'a;
+
 impl Registry {
-    /// Gives a token a new lifetime from now on: `increment`, or what it last had; a periodic token its period. A token role
-    /// has its present say. The answer has the token's text only where it was given. [`Error::Invalid`], in Vault's words, if
-    /// the token is unknown or cannot be renewed.
+    /// Gives a token a new lifetime from now on: `increment`, or what it last had, or what a login would get now; a periodic
+    /// token its period. A token role has its present say. The answer has the token's text only where it was given.
+    /// [`Error::Invalid`], in Vault's words, if the token is unknown or cannot be renewed.
     pub fn renew_token(
         &self,
         view: &View<'_>,
         token: TokenRef<'_>,
         increment: Option<Duration>,
+        ask: &AskMethod<'_>,
         now: Timestamp,
     ) -> Result<Issued, Error> {
         let Some((name, mut record)) = self.find(view, token, now)? else {
@@ -32,7 +38,16 @@ impl Registry {
         if !record.renewable || record.expires.is_none() || record.spent {
             return Err(Error::invalid("lease is not renewable"));
         }
-        let mount = self.lifetimes_of(&record.path)?;
+        let Some((mount, _)) = self.locate(&record.path)? else {
+            return Err(Error::invalid("failed to renew entry: the auth method that issued the token is gone"));
+        };
+        if mount.entry.kind != "token" {
+            let mut auth = record.clone().into_auth(&name, None);
+            ask(&mount, &mut auth)?;
+            record.ttl = auth.ttl.as_secs();
+            record.max_ttl = auth.max_ttl.as_secs();
+            record.period = auth.period.as_secs();
+        }
         let (period, explicit_max_ttl) = self.limits_by_role(view, &record.role)?;
         let wish = Wish {
             ttl: increment.filter(|ttl| !ttl.is_zero()).unwrap_or(Duration::from_secs(record.ttl)),
@@ -41,7 +56,7 @@ impl Registry {
             explicit_max_ttl: lesser(Duration::from_secs(record.explicit_max_ttl), explicit_max_ttl),
         };
         let mut warnings = Vec::new();
-        let ttl = lifetime::granted(wish, &mount, record.created(), now, &mut warnings)?;
+        let ttl = lifetime::granted(wish, &mount.info, record.created(), now, &mut warnings)?;
         record.ttl = ttl.as_secs();
         record.last_renewal = Some(now.nanos());
         record.end_at(view, &name, Some(now.plus(ttl)))?;
@@ -64,14 +79,5 @@ impl Registry {
                 "failed to renew entry: original token role {role:?} could not be found, not renewing"
             ))),
         }
-    }
-
-    /// The lifetimes of the mount that made a token; the token mount's if it is gone.
-    fn lifetimes_of(&self, path: &str) -> Result<MountInfo, Error> {
-        let mount = match self.locate(path)? {
-            Some((mount, _)) => Some(mount),
-            None => self.mount("auth/token")?,
-        };
-        mount.map(|mount| mount.info.clone()).ok_or_else(|| Error::internal("there is no token mount"))
     }
 }

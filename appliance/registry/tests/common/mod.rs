@@ -13,7 +13,10 @@ use framework::{
     Batch, Caller, Catalog, Clock, Error, Key, MountId, Page, Prefix, Secret, Store, SystemRng, Timestamp, Transaction,
     Version, Versioned, View,
 };
-use registry::{Changed, Issued, PolicySpec, Registry, Settings, TokenRef, TokenSpec};
+use registry::{AskMethod, Changed, Issued, PolicySpec, Registry, Settings, TokenRef, TokenSpec};
+
+/// No auth method has a say about tokens that came from no login.
+pub const NOBODY: &AskMethod<'static> = &|_, _| panic!("an auth method was asked");
 
 #[derive(Default)]
 pub struct Memory {
