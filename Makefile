@@ -2,7 +2,7 @@
 # Build output lies outside the checkout, so that a fresh clone on the same machine starts from what is already built.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/holdfast/target
 
-.PHONY: setup build demo demo-stop test test-slow lint bench fuzz
+.PHONY: setup build demo demo-stop test test-slow lint bench fuzz compare
 
 setup:                   ## install what building and testing need
 	@scripts/setup
@@ -33,6 +33,10 @@ lint:                    ## format, clippy, licences, bans
 
 fuzz:                    ## each fuzz target for FUZZ_SECONDS (60); needs g++ and installs cargo-fuzz
 	@scripts/fuzz
+
+compare: setup            ## the paths that OpenBao has and this server has not, with the reasons
+	@cargo build --locked --package daemon --bin holdfast
+	@HOLDFAST_BIN="$(CARGO_TARGET_DIR)/debug/holdfast" cargo test --locked --package softhsm-tests --test paths -- --nocapture
 
 bench: build             ## side by side with OpenBao, where the harness is (BENCH names its folder)
 	@scripts/bench "$(CARGO_TARGET_DIR)/release/holdfast"

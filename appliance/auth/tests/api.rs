@@ -6,7 +6,7 @@
 fn the_api_is_the_one_in_the_file() {
     for engine in [auth::userpass::engine(), auth::approle::engine(), auth::cert::engine()] {
         let path = format!("{}/api/{}.txt", env!("CARGO_MANIFEST_DIR"), engine.kind);
-        let now = engine.outline();
+        let now = engine.api();
         if std::env::var_os("UPDATE").is_some() {
             std::fs::write(&path, &now).unwrap();
         }

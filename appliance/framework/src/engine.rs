@@ -62,20 +62,20 @@ impl Engine {
         })
     }
 
-    /// Its API as text: for every route the operation, the path, who may call it, and the fields of requests and answers,
-    /// with `!` for those that must be there. Tests keep it in a file, so that a review sees it change.
-    pub fn outline(&self) -> String {
-        let fields = |fields: &[Field]| {
-            let mark = |field: &Field| if field.required { "!" } else { "" };
-            let shown = |field: &Field| format!("{}{}:{:?}", field.name, mark(field), field.kind);
-            fields.iter().map(shown).collect::<Vec<_>>().join(" ")
+    /// The whole API as text, for a file that a review sees change: each route with the fields of its request (`<`; a `!`
+    /// marks those that must be there) and of its answer (`>`).
+    pub fn api(&self) -> String {
+        let field = |field: &Field| {
+            let mark = if field.required { "!" } else { "" };
+            format!(" {}{mark}:{:?}", field.name, field.kind)
         };
-        let line = |route: &Route| {
-            let (request, response) = (fields(&route.request), fields(&route.response));
-            let pattern = route.pattern.as_str();
-            format!("\n{} {pattern} {:?}\n  < {request}\n  > {response}\n", route.operation, route.access)
+        let fields = |fields: &[Field]| fields.iter().map(field).collect::<String>();
+        let route = |route: &Route| {
+            let (asked, answered) = (fields(&route.request), fields(&route.response));
+            let head = format!("{} {} {:?}", route.operation, route.pattern.as_str(), route.access);
+            format!("\n{head}\n  <{asked}\n  >{answered}\n")
         };
-        let routes: String = self.routes.iter().map(line).collect();
+        let routes: String = self.routes.iter().map(route).collect();
         format!("{}\nseal-wrapped: {:?}\n{routes}", self.kind, self.seal_wrapped)
     }
 

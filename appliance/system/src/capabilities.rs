@@ -68,7 +68,13 @@ fields! {
 impl Asked {
     fn paths(self) -> Result<Vec<String>, Error> {
         let paths = if self.paths.is_empty() { self.path } else { self.paths };
-        if paths.is_empty() { Err(Error::field("paths", "paths must be supplied")) } else { Ok(paths) }
+        if paths.is_empty() {
+            return Err(Error::field("paths", "paths must be supplied"));
+        }
+        if paths.iter().any(String::is_empty) {
+            return Err(Error::field("paths", "missing path"));
+        }
+        Ok(paths)
     }
 }
 

@@ -3,27 +3,49 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-use framework::Operation::Read;
-use framework::{Access, Catalog, Context, Engine, Error, Field, Json, Kind, Map, Operation, Route};
-use registry::{MountClass, Registry};
+use framework::Operation::{Read, Update};
+use framework::{Access, Catalog, Context, Engine, Error, Field, Json, Kind, Map, Operation, Route, fields};
+use registry::{Mount, MountClass, Registry};
 use serde_json::json;
 
-use crate::{Core, Nothing};
+use crate::Core;
+use crate::internal::Sight;
 
 pub(crate) fn routes(core: &Core) -> Vec<Route> {
-    let (registry, catalog, version) =
-        (Arc::clone(&core.registry), core.catalog.clone(), Arc::clone(&core.versions.reported));
-    let make = move |_: &Context<'_>, _: Nothing| document(&registry, &catalog, &version);
-    vec![Route::new(Read, "internal/specs/openapi", "The API as an OpenAPI document.", make).bare()]
+    let make = || {
+        let (registry, catalog, version) =
+            (Arc::clone(&core.registry), core.catalog.clone(), Arc::clone(&core.versions.reported));
+        move |cx: &Context<'_>, asked: Asked| document(&registry, &catalog, &version, cx, &asked)
+    };
+    let about = "The API as an OpenAPI document, as far as the caller may use it.";
+    // Asked with any token, and without one: the answer holds the mounts that the caller sees.
+    [Read, Update].map(|op| Route::new(op, "internal/specs/openapi", about, make()).bare().open().sees_token()).into()
 }
 
-fn document(registry: &Registry, catalog: &Weak<Catalog>, version: &str) -> Result<Map<String, Json>, Error> {
+fields! {
+    struct Asked {
+        /// Leave the paths of mounts to be filled in, as parameters.
+        generic_mount_paths: bool = false,
+        /// Put behind the id of every operation.
+        context: Option<String>,
+    }
+}
+
+fn document(
+    registry: &Registry,
+    catalog: &Weak<Catalog>,
+    version: &str,
+    cx: &Context<'_>,
+    asked: &Asked,
+) -> Result<Map<String, Json>, Error> {
     let catalog = catalog.upgrade().ok_or_else(|| Error::internal("the catalog of engines is gone"))?;
+    let sight = Sight::of(registry, cx)?;
     let mut paths: BTreeMap<String, Map<String, Json>> = BTreeMap::new();
     for class in [MountClass::Secret, MountClass::Auth] {
-        for mount in registry.mounts(class)? {
+        for mount in registry.mounts(class)?.iter().filter(|mount| sight.sees(mount)) {
             if let Some(engine) = catalog.find(&mount.info.kind, &mount.info.options) {
-                engine_paths(&mount.entry.path, engine, &mut paths);
+                let place = Place::of(mount, asked.generic_mount_paths);
+                engine_paths(&place, engine, asked.context.as_deref(), &mut paths);
             }
         }
     }
@@ -43,23 +65,71 @@ fn document(registry: &Registry, catalog: &Weak<Catalog>, version: &str) -> Resu
     }
 }
 
-fn engine_paths(mount: &str, engine: &Engine, paths: &mut BTreeMap<String, Map<String, Json>>) {
-    for route in &engine.routes {
-        let path = format!("/{mount}{}", route.pattern.as_str().replace("*}", "}"));
-        let at = paths.entry(path).or_default();
+/// Where an engine's paths begin.
+struct Place {
+    path: String,
+    /// The parameter that stands for the mount's path, and the path.
+    parameter: Option<(String, String)>,
+}
+
+impl Place {
+    fn of(mount: &Mount, generic: bool) -> Self {
+        let path = mount.entry.path.as_str();
+        let prefix = mount.entry.class().prefix();
+        let own = path.strip_prefix(prefix).unwrap_or(path).trim_end_matches('/');
+        // There is one of each of these, and always there.
+        if !generic || matches!(mount.info.kind.as_str(), "system" | "cubbyhole" | "token" | "identity") {
+            return Self { path: path.to_owned(), parameter: None };
+        }
+        let name = format!("{}_mount_path", own.replace('/', "_"));
+        Self { path: format!("{prefix}{{{name}}}/"), parameter: Some((name, own.to_owned())) }
+    }
+}
+
+fn engine_paths(
+    place: &Place,
+    engine: &Engine,
+    context: Option<&str>,
+    paths: &mut BTreeMap<String, Map<String, Json>>,
+) {
+    // A listing is a variant of the reading on the same path, whichever is declared first.
+    let (lists, others): (Vec<&Route>, Vec<&Route>) =
+        engine.routes.iter().partition(|route| route.operation == Operation::List);
+    for route in others.into_iter().chain(lists) {
+        let path = format!("/{}{}", place.path, route.pattern.as_str().replace("*}", "}"));
         let method = match route.operation {
             Operation::Read | Operation::List => "get",
             Operation::Create | Operation::Update => "post",
             Operation::Patch => "patch",
             Operation::Delete => "delete",
         };
+        let id = operation_id(method, &path, context);
+        let at = paths.entry(path).or_default();
         if let Some(Json::Object(old)) = at.get_mut(method) {
             // GET and LIST share a path: one operation, told apart by the parameter `list`.
             add_list(old, route);
             continue;
         }
-        at.insert(method.to_owned(), operation(route));
+        let mut operation = operation(route);
+        if let Json::Object(map) = &mut operation {
+            map.insert("operationId".into(), id.into());
+            if let (Some(Json::Array(parameters)), Some((name, path))) = (map.get_mut("parameters"), &place.parameter) {
+                let schema = json!({"type": "string", "default": path});
+                let about = "Path that the engine is mounted at.";
+                parameters.push(
+                    json!({"name": name, "in": "path", "required": true, "description": about, "schema": schema}),
+                );
+            }
+        }
+        at.insert(method.to_owned(), operation);
     }
+}
+
+/// One of a kind, and made of nothing that changes from one document to the next.
+fn operation_id(method: &str, path: &str, context: Option<&str>) -> String {
+    let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let words: Vec<&str> = std::iter::once(method).chain(words).chain(context).collect();
+    words.join("-")
 }
 
 fn add_list(operation: &mut Map<String, Json>, route: &Route) {

@@ -26,6 +26,17 @@ pub fn openapi(server: &Server) {
     assert!(answer["metadata"].is_object(), "{answer}");
     assert_eq!(document["paths"]["/sys/seal"]["post"]["x-vault-sudo"], true);
     assert_eq!(document["paths"]["/sys/health"]["get"]["x-vault-unauthenticated"], true);
+
+    let specs = "sys/internal/specs/openapi";
+    let generic = server.client().get(&format!("{specs}?generic_mount_paths=true")).is(200);
+    let read = &generic["paths"]["/{secret_mount_path}/data/{path}"]["get"];
+    assert!(read["parameters"].to_string().contains("secret_mount_path"), "{read}");
+    assert!(generic["paths"].get("/sys/mounts").is_some());
+    let named = server.client().post(specs, json!({"context": "x"})).is(200);
+    assert_eq!(named["paths"]["/sys/mounts"]["get"]["operationId"], "get-sys-mounts-x");
+    // Nobody is told of nothing, and a token of nobody's is refused.
+    assert_eq!(server.client().with_token("").get(specs).is(200)["paths"], json!({}));
+    assert_eq!(server.client().with_token("hvs.x").get(specs).status, 403);
 }
 
 pub fn help_and_the_ui(server: &Server) {
@@ -41,5 +52,12 @@ pub fn help_and_the_ui(server: &Server) {
     // Without a token nothing of the mounts is shown.
     let nobody = client.with_token("").get("sys/internal/ui/mounts").is(200)["data"]["secret"].clone();
     assert!(nobody.as_object().is_none_or(serde_json::Map::is_empty), "{nobody}");
+    client.post("sys/mounts/secret/tune", json!({"listing_visibility": "unauth"})).is(204);
+    let nobody = client.with_token("").get("sys/internal/ui/mounts").is(200)["data"]["secret"].clone();
+    assert_eq!(nobody, json!({"secret/": {"type": "kv", "description": "", "options": {"version": "2"}}}));
+    client.post("sys/mounts/secret/tune", json!({"listing_visibility": "hidden"})).is(204);
+    assert_eq!(client.with_token("hvs.x").get("sys/internal/ui/mounts").status, 403);
+    assert_eq!(client.get("sys/internal/ui/mounts/auth/token").is(200)["data"]["path"], "token/");
+    assert_eq!(client.get("sys/internal/ui/namespaces").is(200)["data"], json!({}));
     assert_eq!(client.get("sys/key-status").is(200)["data"]["term"], 1);
 }
