@@ -130,7 +130,9 @@ fn take(house: &House, model: &mut Model, step: &Step) {
         Step::RenewToken { token, secs } => {
             let Some((number, token)) = model.token(token) else { return };
             let secs_wished = Some(Duration::from_secs(secs));
-            house.write(|view| registry.renew_token(view, TokenRef::Token(&token.secret), secs_wished, NOBODY, now)).unwrap();
+            house
+                .write(|view| registry.renew_token(view, TokenRef::Token(&token.secret), secs_wished, NOBODY, now))
+                .unwrap();
             model.tokens.get_mut(&number).unwrap().ends = model.now + secs;
         }
         Step::RenewLease { lease, secs } => {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{HOME, NOBODY, hours, house, refusal, with};
 use framework::{Auth, Cidr, Error, Fields, Input, MountInfo, Secret, TokenKind, TokenRule, View};
-use registry::{Mount, MountClass, MountSpec, TokenRef, TokenRole, TokenSpec};
+use registry::{AskMethod, Mount, MountClass, MountSpec, TokenRef, TokenRole, TokenSpec};
 
 #[test]
 fn a_token_is_recognised_and_nothing_stored_holds_it() {

@@ -27,7 +27,8 @@ mod wrapping;
 use std::sync::{Arc, Weak};
 
 use framework::{
-    Catalog, Engine, GenerateToken, KeyRotation, Rekey, SealControl, SealHealth, Secret, ShareBackup, Store, VerifyRekey,
+    Catalog, Engine, GenerateToken, KeyRotation, Rekey, SealControl, SealHealth, Secret, ShareBackup, Store,
+    VerifyRekey,
 };
 use registry::Registry;
 

@@ -4,9 +4,10 @@
 use std::sync::{Arc, Weak};
 
 use framework::{
-    Batch, Error, GenerateToken, Given, InitAnswer, InitRequest, Key, KeyRotation, KeySet, KeyStatus, Page, Prefix,
-    Rekey, RekeyRequest, RekeyState, RekeyStep, SealControl, SealStatus, Secret, Store, SystemClock, SystemRng,
-    Timestamp, TokenAttempt, TokenRequest, Verification, VerifyRekey, Versioned,
+    Batch, Error, GenerateToken, Given, InitAnswer, InitRequest, KeptShares, Key, KeyRotation, KeySet, KeyStatus, Page,
+    Prefix, Rekey, RekeyRequest, RekeyState, RekeyStep, SealBackend, SealControl, SealHealth, SealStatus, Secret,
+    ShareBackup, Store, SystemClock, SystemRng, Timestamp, TokenAttempt, TokenRequest, Verification, VerifyRekey,
+    Versioned,
 };
 use registry::{Registry, Settings};
 use system::{Ceremonies, Core, Unauthenticated, Versions};
@@ -91,6 +92,21 @@ impl KeyRotation for Absent {
     }
 }
 
+impl ShareBackup for Absent {
+    fn kept(&self, _: KeySet) -> Result<Option<KeptShares>, Error> {
+        Err(Error::Sealed)
+    }
+    fn drop_kept(&self, _: KeySet) -> Result<(), Error> {
+        Err(Error::Sealed)
+    }
+}
+
+impl SealHealth for Absent {
+    fn backends(&self) -> Vec<SealBackend> {
+        Vec::new()
+    }
+}
+
 #[test]
 fn the_api_is_the_one_in_the_file() {
     let absent = Arc::new(Absent);
@@ -102,7 +118,9 @@ fn the_api_is_the_one_in_the_file() {
             rekey: absent.clone(),
             verify: absent.clone(),
             keys: absent.clone(),
+            backup: absent.clone(),
         },
+        seal_health: absent.clone(),
         unauthenticated: Unauthenticated::default(),
         store: absent,
         catalog: Weak::new(),

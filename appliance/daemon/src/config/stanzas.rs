@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use framework::hcl::{Block, ParseError, Reader};
 
-use super::{lockout, pkcs11};
 use super::read::{Parts, one};
+use super::{lockout, pkcs11};
 use server::{ClientCertificates, Listener, Tls, TlsVersion};
 
 use super::{Audit, Seal, Storage};

@@ -28,8 +28,8 @@ pub(crate) use lifetime::{Wish, granted};
 use name::Name;
 use record::Known;
 pub(crate) use record::TokenRecord;
-pub(crate) use revoke::{empty, tree};
 pub use renew::AskMethod;
+pub(crate) use revoke::{empty, tree};
 pub use roles::TokenRole;
 
 use crate::registry::{HmacKey, Registry};
