@@ -94,6 +94,8 @@ fn an_audit_file_that_cannot_be_written_is_refused() {
 #[test]
 fn an_address_in_use_is_refused() {
     let server = with("");
-    let _taken = std::net::TcpListener::bind(server.socket).unwrap();
-    refuses(&server, &[&server.socket.to_string()]);
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap().to_string();
+    server.edit_config(&server.socket.to_string(), &taken);
+    refuses(&server, &[&taken]);
 }

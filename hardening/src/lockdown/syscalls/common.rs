@@ -19,7 +19,7 @@ const OTHER_GLIBC: &str = "glibc before 2.33 and from 2.39 on";
 
 pub(super) const COMMON: &[Rule] = &[
     // memory; mmap and mprotect differ by role
-    rule!(SYS_brk, "malloc's heap"),
+    rule!(SYS_brk, "malloc's heap").sometimes("the main thread's heap grows once it is locked"),
     rule!(SYS_munmap, "free; thread stacks"),
     rule!(SYS_mremap, "realloc of large blocks").never_in_tests("libraries in C that let a large block grow"),
     rule!(SYS_madvise, "malloc gives pages back; thread stacks; fork and dump advice"),
