@@ -4,7 +4,7 @@
 //! it lies in (with final `/`; empty for the root). So equal names in different folders look different, a sealed segment
 //! moved to another folder does not decrypt, and what a disk still shows is the shape: depth, lengths, and how many.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use aes_siv::KeyInit;
 use aes_siv::siv::Aes256Siv;
@@ -15,7 +15,7 @@ use hardening::{Guarded, random_bytes};
 use polyval::Polyval;
 use polyval::universal_hash::UniversalHash;
 
-use crate::recent::Recent;
+use crate::recent::Shards;
 use crate::records::FOLDER;
 
 /// Bytes of the key for names: half for the MAC, half for encryption.
@@ -24,21 +24,20 @@ pub(crate) const NAME_KEY: usize = 64;
 /// Most bytes of a key on the disk.
 const LONGEST: usize = 2048;
 
-/// Sealed names of folders, and of records, that are kept: [`SHARDS`] × 2 × this of each.
-const HALF_SHARD: usize = 128;
-const SHARDS: usize = 16;
+/// Sealed names of folders, and of records, that are kept, of each.
+const KEPT: usize = 4096;
 
 /// Seals and opens path names. Leaves copies of its key on the stack: call it by
 /// [`hardening::leaving_no_trace`].
 pub(crate) struct Names {
     key: Secret,
-    /// Hashes folder names for `recent`: universal, so that no two paths chosen without the key collide, but not one-way:
+    /// Hashes names for `folders` and `records`: universal, so that no two paths chosen without the key collide, but not one-way:
     /// it is wiped together with the key above.
     hash: Guarded<Polyval>,
     /// Sealed names of folders by hash of their plain name. Holds nothing that is not on the disk.
-    recent: [Mutex<Recent<Arc<str>>>; SHARDS],
+    folders: Shards<Arc<str>>,
     /// The same for records: a request reads a record, checks at commit that it is still the same, and writes it.
-    records: [Mutex<Recent<Key>>; SHARDS],
+    records: Shards<Key>,
 }
 
 impl Names {
@@ -52,9 +51,7 @@ impl Names {
             random_bytes(&mut key);
             Polyval::new(&key)
         })?;
-        let recent = std::array::from_fn(|_| Mutex::new(Recent::new(HALF_SHARD)));
-        let records = std::array::from_fn(|_| Mutex::new(Recent::new(HALF_SHARD)));
-        Ok(Self { key, hash, recent, records })
+        Ok(Self { key, hash, folders: Shards::new(KEPT), records: Shards::new(KEPT) })
     }
 
     /// The raw key, for the serialised keyring.
@@ -65,17 +62,12 @@ impl Names {
     /// Where the record `key` lies on the disk.
     pub(crate) fn seal_key(&self, key: &Key) -> Result<Key, Error> {
         let hash = self.hash(key.as_str());
-        let shard = shard(&self.records, hash);
-        if let Some(sealed) =
-            shard.and_then(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).get(hash).cloned())
-        {
+        if let Some(sealed) = self.records.get(hash) {
             return Ok(sealed);
         }
         let (folder, leaf) = key.split();
         let sealed = Key::new(self.seal(folder, Some(leaf))?)?;
-        if let Some(shard) = shard {
-            shard.lock().unwrap_or_else(PoisonError::into_inner).insert(hash, sealed.clone());
-        }
+        self.records.insert(hash, sealed.clone());
         Ok(sealed)
     }
 
@@ -133,11 +125,8 @@ impl Names {
     fn longest_known<'f>(&self, folder: &'f str) -> (Option<Arc<str>>, &'f str) {
         let mut ancestor = folder;
         while !ancestor.is_empty() {
-            let hash = self.hash(ancestor);
-            if let Some(shard) = shard(&self.recent, hash)
-                && let Some(sealed) = shard.lock().unwrap_or_else(PoisonError::into_inner).get(hash)
-            {
-                return (Some(sealed.clone()), folder.get(ancestor.len()..).unwrap_or_default());
+            if let Some(sealed) = self.folders.get(self.hash(ancestor)) {
+                return (Some(sealed), folder.get(ancestor.len()..).unwrap_or_default());
             }
             let parent = ancestor.strip_suffix('/').and_then(|name| name.rfind('/')).map_or(0, |slash| slash + 1);
             ancestor = ancestor.get(..parent).unwrap_or_default();
@@ -146,10 +135,7 @@ impl Names {
     }
 
     fn remember(&self, folder: &str, sealed: &str) {
-        let hash = self.hash(folder);
-        if let Some(shard) = shard(&self.recent, hash) {
-            shard.lock().unwrap_or_else(PoisonError::into_inner).insert(hash, sealed.into());
-        }
+        self.folders.insert(self.hash(folder), sealed.into());
     }
 
     fn hash(&self, folder: &str) -> u128 {
@@ -164,11 +150,6 @@ impl Names {
     fn siv(&self) -> Result<Aes256Siv, Error> {
         Aes256Siv::new_from_slice(self.key.expose()).map_err(Error::internal)
     }
-}
-
-fn shard<V>(shards: &[Mutex<Recent<V>>; SHARDS], hash: u128) -> Option<&Mutex<Recent<V>>> {
-    // The low 64 bits choose the bucket inside the shard; the high ones choose the shard.
-    shards.get(usize::try_from((hash >> 64) % SHARDS as u128).unwrap_or_default())
 }
 
 /// Appends the sealed form of `segment` to `sealed`, the sealed name of its folder.
@@ -225,16 +206,14 @@ mod tests {
         let (warm, cold) = (names(), names());
         // More folders than are kept, so that entries are dropped on the way.
         for round in 0..2 {
-            for at in (0..3 * SHARDS * HALF_SHARD).step_by(7 + round) {
+            for at in (0..3 * KEPT / 2).step_by(7 + round) {
                 let key = Key::new(format!("a/{}/{at}/leaf", at % 5)).unwrap();
                 let fresh = Names::new(Secret::locked(cold.key_bytes()).unwrap()).unwrap();
                 assert_eq!(warm.seal_key(&key).unwrap(), fresh.seal_key(&key).unwrap());
             }
         }
-        let kept: usize = warm.recent.iter().map(|shard| shard.lock().unwrap().len()).sum();
-        let records: usize = warm.records.iter().map(|shard| shard.lock().unwrap().len()).sum();
-        for kept in [kept, records] {
-            assert!(kept <= 2 * SHARDS * HALF_SHARD && kept > SHARDS * HALF_SHARD / 2, "{kept}");
+        for kept in [warm.folders.len(), warm.records.len()] {
+            assert!(kept <= KEPT && kept > KEPT / 4, "{kept}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Keyed or cryptographic hashes need no second hashing: their first bytes are the bucket.
 #[derive(Default)]
@@ -60,6 +61,48 @@ impl<V> Recent<V> {
         self.young = Map::default();
         self.old = Map::default();
     }
+}
+
+const SHARDS: usize = 16;
+
+/// [`Recent`] for many threads: the hash chooses one of several.
+pub(crate) struct Shards<V>([Mutex<Recent<V>>; SHARDS]);
+
+impl<V> Shards<V> {
+    /// Keeps `most` at most.
+    pub(crate) fn new(most: usize) -> Self {
+        Self(std::array::from_fn(|_| Mutex::new(Recent::new(most / SHARDS / 2))))
+    }
+
+    /// The shard that has what stands under `hash`. There always is one.
+    pub(crate) fn of(&self, hash: u128) -> Option<MutexGuard<'_, Recent<V>>> {
+        // The low 64 bits choose the bucket inside the shard; the high ones choose the shard.
+        self.0.get(usize::try_from((hash >> 64) % SHARDS as u128).unwrap_or_default()).map(lock)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    pub(crate) fn clear(&self) {
+        self.0.iter().for_each(|shard| lock(shard).clear());
+    }
+}
+
+impl<V: Clone> Shards<V> {
+    pub(crate) fn get(&self, hash: u128) -> Option<V> {
+        self.of(hash)?.get(hash).cloned()
+    }
+
+    pub(crate) fn insert(&self, hash: u128, value: V) {
+        if let Some(mut shard) = self.of(hash) {
+            shard.insert(hash, value);
+        }
+    }
+}
+
+fn lock<V>(shard: &Mutex<Recent<V>>) -> MutexGuard<'_, Recent<V>> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

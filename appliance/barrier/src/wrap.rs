@@ -1,7 +1,7 @@
 //! Seal wrap: critical values once more, under a key of their own that only the seal can unwrap.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use framework::{
@@ -10,14 +10,11 @@ use framework::{
 use hardening::leaving_no_trace;
 
 use crate::format;
-use crate::recent::Recent;
+use crate::recent::Shards;
 
 /// Most entry keys that are kept unwrapped, so that a hot read needs no HSM: 512 KiB of guarded memory, an eighth of the
 /// default arena. Values are never kept.
-pub const CACHED_ENTRY_KEYS: usize = SHARDS * 2 * HALF_SHARD;
-
-const SHARDS: usize = 16;
-const HALF_SHARD: usize = 512;
+pub const CACHED_ENTRY_KEYS: usize = 16_384;
 
 /// Wraps the writes that ask for it (`seal_wrap`) and unwraps what was wrapped.
 ///
@@ -26,7 +23,7 @@ const HALF_SHARD: usize = 512;
 pub struct SealWrap<S> {
     store: S,
     seal: RwLock<Option<Arc<dyn Seal>>>,
-    recent: [Mutex<Recent<Secret>>; SHARDS],
+    recent: Shards<Secret>,
     /// Counts calls of `forget`, so that a key whose unwrapping was under way is not kept after it.
     forgotten: AtomicU64,
 }
@@ -34,12 +31,7 @@ pub struct SealWrap<S> {
 impl<S: Store<Ciphertext>> SealWrap<S> {
     /// Wraps by `seal`, if there is one, on the way to `store`.
     pub fn new(store: S, seal: Option<Arc<dyn Seal>>) -> Self {
-        Self {
-            store,
-            seal: RwLock::new(seal),
-            recent: std::array::from_fn(|_| Mutex::new(Recent::new(HALF_SHARD))),
-            forgotten: AtomicU64::new(0),
-        }
+        Self { store, seal: RwLock::new(seal), recent: Shards::new(CACHED_ENTRY_KEYS), forgotten: AtomicU64::new(0) }
     }
 
     /// The store below.
@@ -55,30 +47,23 @@ impl<S: Store<Ciphertext>> SealWrap<S> {
     /// Wipes the unwrapped entry keys.
     pub fn forget(&self) {
         self.forgotten.fetch_add(1, Ordering::SeqCst);
-        for shard in &self.recent {
-            shard.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        }
+        self.recent.clear();
     }
 
     /// Entry keys that are kept now.
     pub fn cached(&self) -> usize {
-        self.recent.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+        self.recent.len()
     }
 
     fn seal(&self) -> Option<Arc<dyn Seal>> {
         self.seal.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn shard(&self, hash: u128) -> Option<&Mutex<Recent<Secret>>> {
-        self.recent.get(usize::try_from((hash >> 64) % SHARDS as u128).unwrap_or_default())
-    }
-
     fn remember(&self, hash: u128, entry_key: Secret, since: u64) {
-        if let Some(shard) = self.shard(hash) {
-            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            if self.forgotten.load(Ordering::SeqCst) == since {
-                shard.insert(hash, entry_key);
-            }
+        if let Some(mut shard) = self.recent.of(hash)
+            && self.forgotten.load(Ordering::SeqCst) == since
+        {
+            shard.insert(hash, entry_key);
         }
     }
 
@@ -99,12 +84,11 @@ impl<S: Store<Ciphertext>> SealWrap<S> {
             let opened = leaving_no_trace(|| Ok::<_, Error>(Cipher::new(entry_key)?.open(record, header_len, &aad)))?;
             opened.map_err(|Forged| forged(key))
         };
-        if let Some(shard) = self.shard(hash) {
-            // The lock spans a computation of microseconds, so that `forget` waits for it: no copy of a key outlives that.
-            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(entry_key) = shard.get(hash) {
-                return open(entry_key, record);
-            }
+        // The lock spans a computation of microseconds, so that `forget` waits for it: no copy of a key outlives that.
+        if let Some(mut shard) = self.recent.of(hash)
+            && let Some(entry_key) = shard.get(hash)
+        {
+            return open(entry_key, record);
         }
         let wrapped = Wrapped::decode(entry_key)?;
         let since = self.forgotten.load(Ordering::SeqCst);

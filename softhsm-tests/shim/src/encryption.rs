@@ -71,8 +71,7 @@ pub(crate) unsafe fn encrypt(
         }
         Some(Encryption::Gcm { .. }) => real!(C_Encrypt(session, data, length, out, out_length)),
     };
-    let only_asked_for_the_length = result == CKR_OK && out.is_null();
-    if only_asked_for_the_length || result == CKR_BUFFER_TOO_SMALL {
+    if goes_on(result, out) {
         state::with(session, |session| session.encryption = operation);
     } else if let (CKR_OK, Some(Encryption::Gcm { key, iv, place })) = (result, operation) {
         iv::used(&key, &iv);
@@ -105,7 +104,7 @@ pub(crate) unsafe fn encrypt_final(session: CK_SESSION_HANDLE, out: Bytes, out_l
         return CKR_MECHANISM_INVALID;
     }
     let result = real!(C_EncryptFinal(session, out, out_length));
-    if !(result == CKR_BUFFER_TOO_SMALL || (result == CKR_OK && out.is_null())) {
+    if !goes_on(result, out) {
         state::with(session, |session| session.encryption = None);
     }
     result
@@ -197,7 +196,7 @@ pub(crate) unsafe fn decrypt(
         }
     }
     let result = real!(C_Decrypt(session, data, length, out, out_length));
-    if result == CKR_BUFFER_TOO_SMALL || (result == CKR_OK && out.is_null()) {
+    if goes_on(result, out) {
         state::with(session, |session| session.decryption = operation);
     }
     result
@@ -224,7 +223,7 @@ pub(crate) unsafe fn decrypt_final(session: CK_SESSION_HANDLE, out: Bytes, out_l
         return CKR_MECHANISM_INVALID;
     }
     let result = real!(C_DecryptFinal(session, out, out_length));
-    if !(result == CKR_BUFFER_TOO_SMALL || (result == CKR_OK && out.is_null())) {
+    if !goes_on(result, out) {
         state::with(session, |session| session.decryption = None);
     }
     result
@@ -274,6 +273,12 @@ pub(crate) fn one_call(
         return Err(CKR_OPERATION_ACTIVE);
     }
     if length > longest { Err(CKR_DATA_LEN_RANGE) } else { Ok(()) }
+}
+
+/// Whether an operation is still active after its last call: the caller asked for the length only, or gave too little room
+/// (PKCS#11 3.0, section 5.2).
+pub(crate) fn goes_on(result: CK_RV, out: Bytes) -> bool {
+    result == CKR_BUFFER_TOO_SMALL || (result == CKR_OK && out.is_null())
 }
 
 /// A part is given: whether the mechanism takes parts.

@@ -2,7 +2,7 @@
 
 use cryptoki_sys::*;
 
-use crate::encryption::{begin, in_parts, one_call};
+use crate::encryption::{begin, goes_on, in_parts, one_call};
 use crate::mechanisms::{Use, allows};
 use crate::state::{self, Operation};
 use crate::{limits, violation};
@@ -48,7 +48,7 @@ pub(crate) unsafe fn sign(
         return refusal;
     }
     let result = real!(C_Sign(session, data, length, out, out_length));
-    if result == CKR_BUFFER_TOO_SMALL || (result == CKR_OK && out.is_null()) {
+    if goes_on(result, out) {
         state::with(session, |session| session.signature = operation);
     }
     result
@@ -61,7 +61,7 @@ pub(crate) unsafe fn sign_update(session: CK_SESSION_HANDLE, data: Bytes, length
 
 pub(crate) unsafe fn sign_final(session: CK_SESSION_HANDLE, out: Bytes, out_length: Length) -> CK_RV {
     let result = real!(C_SignFinal(session, out, out_length));
-    if !(result == CKR_BUFFER_TOO_SMALL || (result == CKR_OK && out.is_null())) {
+    if !goes_on(result, out) {
         state::with(session, |session| session.signature = None);
     }
     result

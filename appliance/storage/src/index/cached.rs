@@ -50,14 +50,13 @@ impl Shard {
         if size > limit {
             return;
         }
+        self.remove(&key);
         if self.bytes + size > limit {
             self.old = std::mem::take(&mut self.young);
             self.bytes = 0;
         }
         self.bytes += size;
-        if let Some(before) = self.young.insert(key, found) {
-            self.bytes -= ENTRY + before.map_or(0, |stored| stored.value.len());
-        }
+        self.young.insert(key, found);
     }
 
     fn remove(&mut self, key: &str) {
