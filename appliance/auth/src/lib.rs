@@ -7,7 +7,6 @@
 
 pub mod approle;
 pub mod cert;
-mod glob;
 mod names;
 mod record;
 mod texts;

@@ -107,9 +107,11 @@ impl Catalog {
 
     /// The engine of a mount. The option `version` picks among several of a kind: `kv` with version 2 is `kv-v2`.
     pub fn find(&self, kind: &str, options: &BTreeMap<String, String>) -> Option<&Engine> {
-        let versioned = options.get("version").map(|version| format!("{kind}-v{version}"));
-        let by_kind = |wanted: &str| self.0.iter().find(|engine| engine.kind == wanted);
-        versioned.as_deref().and_then(by_kind).or_else(|| by_kind(kind))
+        let version = options.get("version").map(String::as_str);
+        // Compared part by part: this is asked for every request, and a name put together would be thrown away at once.
+        let of = |engine: &Engine| engine.kind.strip_prefix(kind)?.strip_prefix("-v");
+        let versioned = self.0.iter().find(|engine| version.is_some() && of(engine) == version);
+        versioned.or_else(|| self.0.iter().find(|engine| engine.kind == kind))
     }
 
     /// All of them.

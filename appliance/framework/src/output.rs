@@ -3,6 +3,9 @@
 use crate::envelope::{Original, WrapInfo};
 use crate::{Auth, Error, Field, Fields, Json, Lease, Map};
 
+/// Work that a handler leaves for later.
+pub type Later = Box<dyn FnOnce() -> Result<(), Error> + Send>;
+
 /// A handler's answer before it is encoded.
 #[derive(Default)]
 pub struct Output {
@@ -23,9 +26,9 @@ pub struct Output {
     pub original: Option<Original>,
     /// Done after the commit and before the answer is recorded, outside any transaction: what may take its time, such as
     /// calling an engine back for many leases. If it fails, its error is the answer, and the commit stands.
-    pub outside: Option<Box<dyn FnOnce() -> Result<(), Error> + Send>>,
+    pub outside: Option<Later>,
     /// Done after the answer is recorded and before it is sent: how `sys/seal` can answer at all.
-    pub finally: Option<Box<dyn FnOnce() -> Result<(), Error> + Send>>,
+    pub finally: Option<Later>,
 }
 
 impl Output {

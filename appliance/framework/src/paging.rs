@@ -31,7 +31,11 @@ impl Paging {
 impl Names {
     /// The names directly below `folder`. [`Error::NotFound`] where there are none, as Vault has it.
     pub fn below(view: &View<'_>, folder: &str, paging: Paging) -> Result<Self, Error> {
-        let keys = view.list(folder, &paging.page())?;
+        Self::some(view.list(folder, &paging.page())?)
+    }
+
+    /// These names. [`Error::NotFound`] if there are none.
+    pub fn some(keys: Vec<String>) -> Result<Self, Error> {
         if keys.is_empty() { Err(Error::NotFound) } else { Ok(Self { keys }) }
     }
 }

@@ -3,6 +3,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::{Batch, Class, Error, Key, MountId, Page, Prefix, Secret, Store, Version, Write};
 
 /// Staged writes, and what was read to decide them. Commit is one batch or nothing; dropping it changes nothing.
@@ -129,6 +132,16 @@ impl<'t> View<'t> {
     /// The names directly below `folder` (`""` for the view itself); folders end in `/`.
     pub fn list(&self, folder: &str, page: &Page) -> Result<Vec<String>, Error> {
         self.transaction.list(&self.folder.folder(folder)?, page)
+    }
+
+    /// The record `name`, which is JSON.
+    pub fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        self.get(name)?.map(|record| serde_json::from_slice(record.expose()).map_err(Error::internal)).transpose()
+    }
+
+    /// Stages a write of a record as JSON.
+    pub fn write<T: Serialize + ?Sized>(&self, name: &str, record: &T) -> Result<(), Error> {
+        self.put(name, Secret::transient(serde_json::to_vec(record).map_err(Error::internal)?))
     }
 
     /// Stages a write.

@@ -23,7 +23,7 @@ impl Pipeline {
         let mut due = HashMap::new();
         for class in [MountClass::Secret, MountClass::Auth] {
             for mount in self.registry.mounts(class)? {
-                let Some(engine) = self.catalog.find(&mount.info.kind, &mount.info.options) else { continue };
+                let Ok(engine) = mount.engine(&self.catalog) else { continue };
                 for (n, periodic) in engine.periodic.iter().enumerate() {
                     let key = (mount.entry.accessor.clone(), n);
                     // What is seen for the first time is not due at once: after a start there is enough to do.
@@ -58,10 +58,9 @@ impl Pipeline {
 
     fn do_portion(&self, mount: &Mount, engine: &Engine, periodic: &Periodic, now: Timestamp) -> Result<bool, Error> {
         let transaction = Transaction::new(&*self.store);
-        let seal_wrapped = if mount.entry.seal_wrap { engine.seal_wrapped } else { &[] };
         let (caller, origin) = (Caller::default(), Origin::local());
         let more = (periodic.run)(&Context {
-            view: transaction.view(mount.folder.clone(), mount.id, seal_wrapped),
+            view: transaction.view(mount.folder.clone(), mount.id, mount.seal_wrapped(engine)),
             caller: &caller,
             origin: &origin,
             mount: &mount.info,

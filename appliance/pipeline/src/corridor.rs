@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use framework::audit::Exempt;
 use framework::{
-    Access, Ask, AuditSink, Caller, Catalog, Clock, Context, Error, Input, Map, MountId, MountInfo, Operation, Origin,
-    Output, Permit, Prefix, Rng, Route, Secret, Store, Timestamp, Transaction, Unrecorded, Verdict, envelope,
+    Access, Ask, AuditSink, Caller, Catalog, Clock, Context, Error, Input, Later, Map, MountId, MountInfo, Operation,
+    Origin, Output, Permit, Prefix, Rng, Route, Secret, Store, Timestamp, Transaction, Unrecorded, Verdict, envelope,
 };
 use registry::{LoginAttempt, Mount, Registry};
 
@@ -88,9 +88,8 @@ impl Pipeline {
             return false;
         }
         let Ok(Some((mount, rest))) = self.registry.locate(&request.path) else { return false };
-        let engine = self.catalog.find(&mount.info.kind, &mount.info.options);
-        let route =
-            engine.filter(|engine| engine.is_costly()).and_then(|engine| engine.route(request.operation, rest).ok());
+        let engine = mount.engine(&self.catalog).ok().filter(|engine| engine.is_costly());
+        let route = engine.and_then(|engine| engine.route(request.operation, rest).ok());
         route.is_some_and(|(route, _)| route.costly)
     }
 
@@ -248,7 +247,7 @@ impl Pipeline {
             };
             let outcome = outcome.then(|output| self.commit(transaction, scene, output));
             if !outcome.is_conflict() {
-                return outcome.then(act_outside);
+                return outcome.then(|mut output| finish(output.outside.take()).map(|()| output));
             }
             transaction = Transaction::new(&*self.store);
         }
@@ -338,10 +337,11 @@ impl Pipeline {
             }
             Err(error) => return nowhere(error),
         };
-        let Some(engine) = self.catalog.find(&mount.info.kind, &mount.info.options) else {
-            return nowhere(Error::internal(format!("no engine of kind {}", mount.info.kind)));
+        let engine = match mount.engine(&self.catalog) {
+            Ok(engine) => engine,
+            Err(error) => return nowhere(error),
         };
-        let seal_wrapped = if mount.entry.seal_wrap { engine.seal_wrapped } else { &[] };
+        let seal_wrapped = mount.seal_wrapped(engine);
         let text = help.then(|| help::text(engine, rest));
         let (route, parts) = match engine.route(operation, rest) {
             Ok((route, input)) => (Ok(route), input.path),
@@ -351,20 +351,14 @@ impl Pipeline {
     }
 }
 
-/// Does what a handler left to be done once its transaction is committed.
-fn act_outside(mut output: Output) -> Result<Output, Error> {
-    match output.outside.take() {
-        None => Ok(output),
-        Some(work) => work().map(|()| output),
-    }
+/// Does what a handler left for later.
+fn finish(left: Option<Later>) -> Result<(), Error> {
+    left.map_or(Ok(()), |work| work())
 }
 
 /// Records a handler's answer, and does what it left for the end.
 fn conclude(route: &Route, outcome: Unrecorded<Output>, ask: &Ask<'_>, audit: &dyn AuditSink) -> Answer {
-    let result = outcome.settle(ask, audit).and_then(|mut output| match output.finally.take() {
-        None => Ok(output),
-        Some(finally) => finally().map(|()| output),
-    });
+    let result = outcome.settle(ask, audit).and_then(|mut output| finish(output.finally.take()).map(|()| output));
     let shape = if route.bare {
         Shape::Bare
     } else if route.merged {

@@ -79,11 +79,6 @@ pub(crate) fn decode<T: DeserializeOwned>(name: &str, bytes: &Secret) -> Result<
         .map_err(|error| Error::internal(format!("a record under {} is malformed: {error}", folder(name))))
 }
 
-/// The JSON of a record.
-pub(crate) fn encode<T: Serialize>(record: &T) -> Result<Secret, Error> {
-    serde_json::to_vec(record).map(Secret::transient).map_err(Error::internal)
-}
-
 /// Reads a record of the view as JSON.
 pub(crate) fn read<T: DeserializeOwned>(view: &View<'_>, name: &str) -> Result<Option<T>, Error> {
     view.get(name)?.map(|bytes| decode(name, &bytes)).transpose()
@@ -91,7 +86,7 @@ pub(crate) fn read<T: DeserializeOwned>(view: &View<'_>, name: &str) -> Result<O
 
 /// Stages a record as JSON.
 pub(crate) fn write<T: Serialize>(view: &View<'_>, name: &str, record: &T) -> Result<(), Error> {
-    view.put(name, encode(record)?)
+    view.write(name, record)
 }
 
 /// The part of a name that may be logged.

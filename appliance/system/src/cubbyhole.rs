@@ -1,9 +1,7 @@
 //! `cubbyhole/`: a place for secrets that belongs to one token and goes with it.
 
 use framework::Operation::{Delete, List, Read, Update};
-use framework::{Context, Engine, Error, FreeForm, Input, Map, Output, Page, Route, Secret, TokenKind, fields};
-
-use crate::Keys;
+use framework::{Context, Engine, Error, FreeForm, Input, Names, Output, Page, Route, TokenKind, fields};
 
 pub(crate) fn engine() -> Engine {
     Engine {
@@ -53,8 +51,7 @@ fn exists(cx: &Context<'_>, input: &Input) -> Result<bool, Error> {
 
 fn read(cx: &Context<'_>, at: At) -> Result<Output, Error> {
     let path = at.path.trim_end_matches('/');
-    let record = cx.view.get(&secret(cx, path)?)?.filter(|_| path == at.path).ok_or(Error::NotFound)?;
-    let data = serde_json::from_slice(record.expose()).map_err(Error::internal)?;
+    let data = cx.view.read(&secret(cx, path)?)?.filter(|_| path == at.path).ok_or(Error::NotFound)?;
     let old_form = path == "response" && registry::wraps(&cx.caller.policies);
     let warnings = if old_form { vec![DEPRECATED.to_owned()] } else { Vec::new() };
     Ok(Output { data: Some(data), warnings, ..Output::default() })
@@ -64,15 +61,13 @@ fn write(cx: &Context<'_>, put: FreeForm) -> Result<(), Error> {
     if put.data.is_empty() {
         return Err(Error::invalid("missing data fields"));
     }
-    let record = serde_json::to_vec::<Map<_, _>>(&put.data).map_err(Error::internal)?;
-    cx.view.put(&secret(cx, &put.path)?, Secret::transient(record))
+    cx.view.write(&secret(cx, &put.path)?, &put.data)
 }
 
 fn delete(cx: &Context<'_>, at: At) -> Result<(), Error> {
     cx.view.delete(&secret(cx, &at.path)?)
 }
 
-fn list(cx: &Context<'_>, at: At) -> Result<Keys, Error> {
-    let keys = cx.view.list(&name(cx, &at.path)?, &Page::default())?;
-    if keys.is_empty() { Err(Error::NotFound) } else { Ok(Keys { keys }) }
+fn list(cx: &Context<'_>, at: At) -> Result<Names, Error> {
+    Names::some(cx.view.list(&name(cx, &at.path)?, &Page::default())?)
 }

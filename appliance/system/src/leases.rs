@@ -3,10 +3,10 @@
 use std::sync::{Arc, Weak};
 
 use framework::Operation::{List, Read, Update};
-use framework::{Catalog, Context, Error, Json, Map, Output, Page, Route, Secret, Secs, Store, fields};
+use framework::{Catalog, Context, Error, Json, Map, Names, Output, Page, Route, Secret, Secs, Store, fields};
 use registry::{IrrevocableLease, Registry, Tidy};
 
-use crate::{Core, Keys, Nothing};
+use crate::{Core, Nothing};
 
 /// Irrevocable leases that are shown unless all are asked for. The number and the sentence are Vault's.
 const SHOWN: usize = 10_000;
@@ -125,8 +125,7 @@ fn looking_up(leases: &Leases) -> Vec<Route> {
             "leases/lookup/{prefix*}",
             "The leases directly below a path.",
             move |cx: &Context<'_>, below: Below| {
-                let keys = folder.leases(&cx.view, &below.prefix, &Page::default())?;
-                if keys.is_empty() { Err(Error::NotFound) } else { Ok(Keys { keys }) }
+                Names::some(folder.leases(&cx.view, &below.prefix, &Page::default())?)
             },
         )
         .sudo(),

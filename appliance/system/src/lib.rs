@@ -123,10 +123,4 @@ pub fn engines(core: &Core) -> Vec<Engine> {
 framework::fields! {
     /// A request without fields.
     pub(crate) struct Nothing {}
-
-    /// A list of names.
-    pub(crate) struct Keys {
-        /// The names.
-        pub(crate) keys: Vec<String>,
-    }
 }

@@ -220,7 +220,7 @@ fn tune_mount(
     if wanted.user_lockout_config.as_ref().is_some_and(|config| !config.is_empty()) {
         let mount = registry.mount(path)?.ok_or_else(|| nothing_to_tune(path))?;
         let (kind, catalog) = (&mount.info.kind, catalog.upgrade());
-        let engine = catalog.as_ref().and_then(|catalog| catalog.find(kind, &mount.info.options));
+        let engine = catalog.as_ref().and_then(|catalog| mount.engine(catalog).ok());
         if !engine.is_some_and(|engine| engine.locks_out()) {
             let message = format!("tuning of user lockout configuration for auth type {kind:?} not allowed");
             return Err(Error::field("user_lockout_config", message));

@@ -43,7 +43,7 @@ fn document(
     let mut paths: BTreeMap<String, Map<String, Json>> = BTreeMap::new();
     for class in [MountClass::Secret, MountClass::Auth] {
         for mount in registry.mounts(class)?.iter().filter(|mount| sight.sees(mount)) {
-            if let Some(engine) = catalog.find(&mount.info.kind, &mount.info.options) {
+            if let Ok(engine) = mount.engine(&catalog) {
                 let place = Place::of(mount, asked.generic_mount_paths);
                 engine_paths(&place, engine, asked.context.as_deref(), &mut paths);
             }

@@ -6,10 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use framework::Operation::{Delete, List, Patch, Read, Update};
 use framework::acl::Values;
-use framework::{Context, Error, Json, Map, Output, Route, Secs, Timestamp, fields};
+use framework::{Context, Error, Json, Map, Names, Output, Route, Secs, Timestamp, fields};
 use registry::{PolicySpec, Registry, StoredPolicy};
 
-use crate::{Core, Keys, Nothing};
+use crate::{Core, Nothing};
 
 /// Where the text of a policy stands in an answer.
 const TEXT: &str = "policy";
@@ -135,9 +135,8 @@ impl At {
     }
 }
 
-fn list(registry: &Registry, cx: &Context<'_>, folder: &str) -> Result<Keys, Error> {
-    let keys = registry.policies(&cx.view, folder, cx.now)?;
-    if keys.is_empty() { Err(Error::NotFound) } else { Ok(Keys { keys }) }
+fn list(registry: &Registry, cx: &Context<'_>, folder: &str) -> Result<Names, Error> {
+    Names::some(registry.policies(&cx.view, folder, cx.now)?)
 }
 
 /// The text stands under `field`.

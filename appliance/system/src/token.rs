@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use framework::Operation::{List, Read, Update};
-use framework::{Auth, Catalog, Context, Engine, Error, Json, Map, Output, Route, Secret, Secs, TokenKind, fields};
+use framework::{
+    Auth, Catalog, Context, Engine, Error, Json, Map, Names, Output, Route, Secret, Secs, TokenKind, fields,
+};
 use registry::{Issued, Mount, Registry, Tidy, TokenRef, TokenSpec};
 
 use crate::leases::start_tidy;
-use crate::{Core, Keys, Nothing, token_roles};
+use crate::{Core, Nothing, token_roles};
 
 pub(crate) fn engine(core: &Core) -> Engine {
     let routes = [making(core), looking_up(core), renewing(core), revoking(core), token_roles::routes(core)];
@@ -199,7 +201,7 @@ fn looking_up(core: &Core) -> Vec<Route> {
             },
         ),
         Route::new(List, "accessors", "The accessors of all tokens.", move |cx: &Context<'_>, _: Nothing| {
-            Ok(Keys { keys: for_list.accessors(&cx.view, &framework::Page::default())? })
+            Ok(Names { keys: for_list.accessors(&cx.view, &framework::Page::default())? })
         })
         .sudo(),
     ]
@@ -238,12 +240,12 @@ fn renewing(core: &Core) -> Vec<Route> {
 
 /// Asks the auth method from whose login a token came, in the transaction of the renewal.
 fn ask_method(catalog: &Weak<Catalog>, cx: &Context<'_>, mount: &Mount, auth: &mut Auth) -> Result<(), Error> {
-    let catalog = catalog.upgrade();
-    let engine = catalog.as_ref().and_then(|catalog| catalog.find(&mount.info.kind, &mount.info.options));
-    let method = engine.and_then(|engine| engine.auth.as_ref());
-    let method = method.ok_or_else(|| Error::internal(format!("no auth method of kind {}", mount.info.kind)))?;
+    let catalog = catalog.upgrade().ok_or_else(|| Error::internal("the catalog of engines is gone"))?;
+    let engine = mount.engine(&catalog)?;
+    let method =
+        engine.auth.as_ref().ok_or_else(|| Error::internal(format!("no auth method of kind {}", mount.info.kind)))?;
     let there = Context {
-        view: cx.view.below(mount.folder.as_str(), mount.id, &[])?,
+        view: cx.view.below(mount.folder.as_str(), mount.id, mount.seal_wrapped(engine))?,
         mount: &mount.info,
         token: None,
         caller: cx.caller,

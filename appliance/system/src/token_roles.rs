@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use framework::Operation::{Delete, List, Read, Update};
-use framework::{Change, Context, Error, Fields, Input, Json, Map, Output, Route, Secs, fields};
+use framework::{Change, Context, Error, Fields, Input, Json, Map, Names, Output, Route, Secs, fields};
 use registry::{Registry, TokenRole};
 
-use crate::{Core, Keys, Nothing};
+use crate::{Core, Nothing};
 
 pub(crate) fn routes(core: &Core) -> Vec<Route> {
     let registry = || Arc::clone(&core.registry);
@@ -14,8 +14,7 @@ pub(crate) fn routes(core: &Core) -> Vec<Route> {
         (registry(), registry(), registry(), registry(), registry());
     vec![
         Route::new(List, "roles", "The names of all token roles.", move |cx: &Context<'_>, _: Nothing| {
-            let keys = for_list.token_roles(&cx.view)?;
-            if keys.is_empty() { Err(Error::NotFound) } else { Ok(Keys { keys }) }
+            Names::some(for_list.token_roles(&cx.view)?)
         }),
         Route::new(Read, "roles/{role_name}", "Read a token role.", move |cx: &Context<'_>, at: At| {
             let mut shown = for_read.token_role(&cx.view, &at.role_name)?.ok_or(Error::NotFound)?.emit();

@@ -2,15 +2,12 @@
 //! three is ever there without the others.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use framework::{Context, Error, Names, Page, Paging, Secret, Timestamp, View};
+use framework::{Context, Error, Names, Page, Paging, Secret, Timestamp, View, deadlines};
 use serde::{Deserialize, Serialize};
 
 /// How many secret ids one transaction removes.
 const PORTION: usize = 256;
-/// How many records one listing has.
-const PAGE: usize = 64;
 
 /// The record of a secret id. Times are nanoseconds since 1970, lifetimes seconds.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -63,13 +60,12 @@ impl<'t> Ids<'t> {
     }
 
     fn expiry(&self, expires: i64, hmac: &str) -> String {
-        let second = Timestamp::from_nanos(expires).plus(Duration::from_nanos(999_999_999)).secs().max(0);
-        format!("{}expiry/{:07}/{second:011}/{}.{hmac}", self.prefix, second / 3600, self.role)
+        let id = format!("{}.{hmac}", self.role);
+        format!("{}expiry/{}", self.prefix, deadlines::entry(Timestamp::from_nanos(expires), &id))
     }
 
     pub(super) fn get(&self, hmac: &str) -> Result<Option<SecretId>, Error> {
-        let Some(bytes) = self.view.get(&self.name(hmac))? else { return Ok(None) };
-        serde_json::from_slice(bytes.expose()).map(Some).map_err(Error::internal)
+        self.view.read(&self.name(hmac))
     }
 
     /// The HMAC and the record of the secret id with this accessor.
@@ -96,8 +92,7 @@ impl<'t> Ids<'t> {
 
     /// Stages a change that leaves accessor and end as they are.
     pub(super) fn change(&self, hmac: &str, record: &SecretId) -> Result<(), Error> {
-        let bytes = serde_json::to_vec(record).map_err(Error::internal)?;
-        self.view.put(&self.name(hmac), Secret::transient(bytes))
+        self.view.write(&self.name(hmac), record)
     }
 
     /// Stages the end of a secret id.
@@ -156,29 +151,19 @@ fn sweep_removed(cx: &Context<'_>, local: bool) -> Result<bool, Error> {
 
 fn sweep_expired(cx: &Context<'_>, local: bool) -> Result<bool, Error> {
     let (view, prefix) = part(cx, local);
-    let folder = format!("{prefix}expiry");
-    let (hour_now, second_now) = (format!("{:07}/", cx.now.secs() / 3600), format!("{:011}/", cx.now.secs()));
-    let page = |limit| Page { after: None, limit: Some(limit) };
-    let mut left = PORTION;
-    // Folders sort by time, so only those that are due are opened.
-    for hour in view.list(&folder, &page(PAGE))?.into_iter().take_while(|hour| *hour <= hour_now) {
-        let hour = format!("{folder}/{hour}");
-        for second in view.list(&hour, &page(PAGE))?.into_iter().take_while(|second| *second <= second_now) {
-            for entry in view.list(&format!("{hour}{second}"), &page(left))? {
-                // An entry that is out of date must not stay, or it is found again for ever.
-                view.delete(&format!("{hour}{second}{entry}"))?;
-                if let Some((role, hmac)) = entry.split_once('.') {
-                    let ids = Ids::of(cx, role, local);
-                    if let Some(record) = ids.get(hmac)?.filter(|record| !record.valid(cx.now)) {
-                        ids.remove(hmac, &record)?;
-                    }
-                }
-                left -= 1;
-            }
-            if left == 0 {
-                return Ok(true);
+    let index = format!("{prefix}expiry/");
+    let due = deadlines::due(cx.now, PORTION, |folder, limit| {
+        view.list(&format!("{index}{folder}"), &Page { after: None, limit })
+    })?;
+    for entry in &due {
+        // An entry that is out of date must not stay, or it is found again for ever.
+        view.delete(&format!("{index}{entry}"))?;
+        if let Some((role, hmac)) = deadlines::id(entry).split_once('.') {
+            let ids = Ids::of(cx, role, local);
+            if let Some(record) = ids.get(hmac)?.filter(|record| !record.valid(cx.now)) {
+                ids.remove(hmac, &record)?;
             }
         }
     }
-    Ok(left < PORTION)
+    Ok(due.len() == PORTION)
 }

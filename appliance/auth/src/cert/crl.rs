@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest;
 use framework::Operation::{Delete, List, Read, Update};
-use framework::{Context, Error, Json, Map, Names, Output, Page, Paging, Route, Secret, View, fields};
+use framework::{Context, Error, Json, Map, Names, Output, Page, Paging, Route, View, fields};
 use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject;
 use x509_cert::certificate::Rfc5280;
@@ -53,15 +53,11 @@ fn no_such(name: &str) -> Error {
 
 /// In how many parts a list is; `None` if there is no such list.
 fn parts(view: &View<'_>, name: &str) -> Result<Option<usize>, Error> {
-    let Some(count) = view.get(&format!("crls/{name}"))? else { return Ok(None) };
-    serde_json::from_slice(count.expose()).map(Some).map_err(Error::internal)
+    view.read(&format!("crls/{name}"))
 }
 
 fn part(view: &View<'_>, name: &str, part: usize) -> Result<Vec<String>, Error> {
-    match view.get(&format!("revoked/{name}/{part}"))? {
-        Some(serials) => serde_json::from_slice(serials.expose()).map_err(Error::internal),
-        None => Ok(Vec::new()),
-    }
+    Ok(view.read(&format!("revoked/{name}/{part}"))?.unwrap_or_default())
 }
 
 /// In which of a list's parts a serial number would be.
@@ -116,12 +112,8 @@ fn write(cx: &Context<'_>, upload: Upload) -> Result<(), Error> {
             part.push(serial);
         }
     }
-    put(&cx.view, &format!("crls/{name}"), &count)?;
-    parts.iter().enumerate().try_for_each(|(n, part)| put(&cx.view, &format!("revoked/{name}/{n}"), part))
-}
-
-fn put(view: &View<'_>, name: &str, record: &impl serde::Serialize) -> Result<(), Error> {
-    view.put(name, Secret::transient(serde_json::to_vec(record).map_err(Error::internal)?))
+    cx.view.write(&format!("crls/{name}"), &count)?;
+    parts.iter().enumerate().try_for_each(|(n, part)| cx.view.write(&format!("revoked/{name}/{n}"), part))
 }
 
 fn remove(view: &View<'_>, name: &str) -> Result<(), Error> {

@@ -10,7 +10,7 @@ use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted
 use super::crl;
 use super::facts::{self, Facts, decimal};
 use super::role::Constraints;
-use crate::glob::{any_fits, fits};
+use framework::glob::{any_fits, fits};
 
 /// A client's certificate, and those it sent along to show who vouches for it.
 pub(super) struct Client<'c> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use framework::{Context, Error, Secret, Timestamp};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 /// Settings of a mount, record `config`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -93,7 +93,7 @@ const DEFAULT_VERSIONS: u32 = 10;
 
 impl History {
     pub(super) fn load(cx: &Context<'_>, path: &str) -> Result<Option<Self>, Error> {
-        load(cx, &format!("metadata/{path}"))
+        cx.view.read(&format!("metadata/{path}"))
     }
 
     pub(super) fn load_or_new(cx: &Context<'_>, path: &str) -> Result<Self, Error> {
@@ -103,7 +103,7 @@ impl History {
 
     pub(super) fn save(&mut self, cx: &Context<'_>, path: &str) -> Result<(), Error> {
         self.updated = cx.now.nanos();
-        save(cx, &format!("metadata/{path}"), self)
+        cx.view.write(&format!("metadata/{path}"), self)
     }
 
     pub(super) fn created(&self) -> Timestamp {
@@ -154,12 +154,4 @@ impl History {
 /// The record that holds the value of a version.
 pub(super) fn value_name(path: &str, number: u64) -> String {
     format!("versions/{path}/{number}")
-}
-
-pub(super) fn load<T: DeserializeOwned>(cx: &Context<'_>, name: &str) -> Result<Option<T>, Error> {
-    cx.view.get(name)?.map(|record| serde_json::from_slice(record.expose()).map_err(Error::internal)).transpose()
-}
-
-pub(super) fn save<T: Serialize>(cx: &Context<'_>, name: &str, record: &T) -> Result<(), Error> {
-    cx.view.put(name, Secret::transient(serde_json::to_vec(record).map_err(Error::internal)?))
 }

@@ -1,7 +1,7 @@
 //! Version 1: a record is what was last written to its path.
 
 use framework::{
-    Context, Engine, Error, FreeForm, Input, IntoOutput, Json, Lease, Map, Operation, Output, Page, Route, Secret,
+    Context, Engine, Error, FreeForm, Input, IntoOutput, Json, Lease, Map, Names, Operation, Output, Paging, Route,
     duration, fields,
 };
 
@@ -28,18 +28,9 @@ fields! {
         path: String,
     }
 
-    struct Listing {
+    struct Folder {
         /// Path whose direct children are listed.
         path: String,
-        /// Begin after this name.
-        after: Option<String>,
-        /// At most this many names; negative or absent for all.
-        limit: Option<i64>,
-    }
-
-    struct Names {
-        /// The names; folders end in a slash.
-        keys: Vec<String>,
     }
 }
 
@@ -48,8 +39,7 @@ fn exists(cx: &Context<'_>, input: &Input) -> Result<bool, Error> {
 }
 
 fn read(cx: &Context<'_>, at: At) -> Result<Output, Error> {
-    let record = cx.view.get(&at.path)?.ok_or(Error::NotFound)?;
-    let data: Map<String, Json> = serde_json::from_slice(record.expose()).map_err(Error::internal)?;
+    let data: Map<String, Json> = cx.view.read(&at.path)?.ok_or(Error::NotFound)?;
     // A field `ttl` says how long a client may keep the secret; there is no lease to renew.
     let asked = data.get("ttl").and_then(|ttl| match ttl {
         Json::String(text) => duration::parse(text),
@@ -67,29 +57,13 @@ fn write(cx: &Context<'_>, put: FreeForm) -> Result<(), Error> {
     if put.data.is_empty() {
         return Err(Error::invalid("missing data fields"));
     }
-    let record = serde_json::to_vec(&put.data).map_err(Error::internal)?;
-    cx.view.put(&put.path, Secret::transient(record))
+    cx.view.write(&put.path, &put.data)
 }
 
 fn delete(cx: &Context<'_>, at: At) -> Result<(), Error> {
     cx.view.delete(&at.path)
 }
 
-fn list(cx: &Context<'_>, listing: Listing) -> Result<Names, Error> {
-    names(cx, &listing.path, listing.after, listing.limit).map(|keys| Names { keys })
-}
-
-/// The names below `folder`, or [`Error::NotFound`] where there are none.
-pub(super) fn names(
-    cx: &Context<'_>,
-    folder: &str,
-    after: Option<String>,
-    limit: Option<i64>,
-) -> Result<Vec<String>, Error> {
-    let page = Page {
-        after: after.filter(|name| !name.is_empty()),
-        limit: limit.and_then(|limit| usize::try_from(limit).ok()).filter(|&limit| limit > 0),
-    };
-    let names = cx.view.list(folder, &page)?;
-    if names.is_empty() { Err(Error::NotFound) } else { Ok(names) }
+fn list(cx: &Context<'_>, (folder, paging): (Folder, Paging)) -> Result<Names, Error> {
+    Names::below(&cx.view, &folder.path, paging)
 }

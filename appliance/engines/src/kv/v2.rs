@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use framework::{Context, Engine, Error, Input, Json, Map, Operation, Output, Reply, Route, Secs, duration, fields};
+use framework::{
+    Context, Engine, Error, Input, Json, Map, Names, Operation, Output, Paging, Reply, Route, Secs, duration, fields,
+};
 
-use super::history::{self, History, Settings, VersionState, value_name};
-use super::v1::names;
+use super::history::{History, Settings, VersionState, value_name};
 
 /// The engine, kind `kv-v2`.
 pub fn engine() -> Engine {
@@ -186,18 +187,9 @@ fields! {
         versions: Map<String, Json>,
     }
 
-    struct Listing {
+    struct Folder {
         /// Path whose direct children are listed.
         path: String,
-        /// Begin after this name.
-        after: Option<String>,
-        /// At most this many names; negative or absent for all.
-        limit: Option<i64>,
-    }
-
-    struct Names {
-        /// The names; folders end in a slash.
-        keys: Vec<String>,
     }
 
     struct DetailedNames {
@@ -209,7 +201,7 @@ fields! {
 }
 
 fn settings(cx: &Context<'_>) -> Result<Settings, Error> {
-    Ok(history::load(cx, "config")?.unwrap_or_default())
+    Ok(cx.view.read("config")?.unwrap_or_default())
 }
 
 fn nanos(after: Secs) -> u64 {
@@ -241,7 +233,7 @@ fn write_config(cx: &Context<'_>, config: Config) -> Result<(), Error> {
         metadata_cas_required: config.metadata_cas_required.unwrap_or(old.metadata_cas_required),
         delete_version_after: config.delete_version_after.map_or(old.delete_version_after, nanos),
     };
-    history::save(cx, "config", &settings)
+    cx.view.write("config", &settings)
 }
 
 fn exists(cx: &Context<'_>, input: &Input) -> Result<bool, Error> {
@@ -255,8 +247,7 @@ fn version(cx: &Context<'_>, path: &str, number: u64) -> Result<(Json, Option<Js
     let state = history.versions.get(&number).ok_or(Error::NotFound)?;
     let value = if state.is_readable(cx.now) {
         // The history says that it is there: if it is not, somebody has just destroyed it, and this read starts again.
-        let record = cx.view.get(&value_name(path, number))?.ok_or(Error::Conflict)?;
-        Some(serde_json::from_slice(record.expose()).map_err(Error::internal)?)
+        Some(cx.view.read(&value_name(path, number))?.ok_or(Error::Conflict)?)
     } else {
         None
     };
@@ -554,13 +545,13 @@ fn delete_metadata(cx: &Context<'_>, at: At) -> Result<(), Error> {
     cx.view.delete(&format!("metadata/{}", at.path))
 }
 
-fn list(cx: &Context<'_>, listing: Listing) -> Result<Names, Error> {
-    names(cx, &format!("metadata/{}", listing.path), listing.after, listing.limit).map(|keys| Names { keys })
+fn list(cx: &Context<'_>, (folder, paging): (Folder, Paging)) -> Result<Names, Error> {
+    Names::below(&cx.view, &format!("metadata/{}", folder.path), paging)
 }
 
-fn list_detailed(cx: &Context<'_>, listing: Listing) -> Result<DetailedNames, Error> {
-    let keys = names(cx, &format!("metadata/{}", listing.path), listing.after, listing.limit)?;
-    let folder = listing.path.trim_end_matches('/');
+fn list_detailed(cx: &Context<'_>, (folder, paging): (Folder, Paging)) -> Result<DetailedNames, Error> {
+    let Names { keys } = Names::below(&cx.view, &format!("metadata/{}", folder.path), paging)?;
+    let folder = folder.path.trim_end_matches('/');
     let mut key_info = Map::new();
     for name in keys.iter().filter(|name| !name.ends_with('/')) {
         let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };

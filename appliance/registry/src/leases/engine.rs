@@ -25,13 +25,11 @@ impl Registry {
     ) -> Result<T, Error> {
         let mount = self.mount_by_uuid(view, &record.mount)?;
         let mount = mount.ok_or_else(|| Error::internal("the mount that leased a secret is gone"))?;
-        let engine = asker.catalog.find(&mount.info.kind, &mount.info.options);
-        let engine = engine.ok_or_else(|| Error::internal(format!("no engine of kind {}", mount.info.kind)))?;
+        let engine = mount.engine(asker.catalog)?;
         let kind = engine.leases.iter().find(|kind| kind.name == record.kind);
         let kind = kind.ok_or_else(|| Error::internal(format!("{} leases no {}", engine.kind, record.kind)))?;
-        let seal_wrapped = if mount.entry.seal_wrap { engine.seal_wrapped } else { &[] };
         let context = Context {
-            view: view.below(mount.folder.as_str(), mount.id, seal_wrapped)?,
+            view: view.below(mount.folder.as_str(), mount.id, mount.seal_wrapped(engine))?,
             caller: asker.caller,
             origin: asker.origin,
             mount: &mount.info,

@@ -25,7 +25,7 @@ mod tidy;
 
 use std::time::Duration;
 
-use framework::Timestamp;
+use framework::{Timestamp, deadlines};
 
 pub use list::IrrevocableLease;
 pub(crate) use record::{Entry, LeaseRecord, entry};
@@ -44,10 +44,9 @@ pub(crate) fn id_of_token(path: &str, name: &str) -> String {
     format!("{}/h{name}", path.trim_end_matches('/'))
 }
 
-/// The entry of the index of deadlines for something that ends at `end`. Never before its end: seconds are rounded up.
+/// Where the index of deadlines has something that ends at `end`.
 pub(crate) fn deadline(end: Timestamp, id: &str) -> String {
-    let second = end.plus(Duration::from_nanos(999_999_999)).secs().max(0);
-    format!("{}{:07}/{second:011}/{id}", names::DEADLINES, second / 3600)
+    format!("{}{}", names::DEADLINES, deadlines::entry(end, id))
 }
 
 /// The seconds that something has left, rounded up: what has not ended has one. 0 for what has no end.

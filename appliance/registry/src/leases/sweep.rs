@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use framework::{Catalog, Error, Key, Page, Prefix, Rng, Secret, Store, Timestamp, View};
+use framework::{Catalog, Error, Key, Page, Prefix, Rng, Secret, Store, Timestamp, View, deadlines};
 
 use super::{Entry, LeaseRecord, deadline, entry};
 use crate::registry::Registry;
@@ -107,24 +107,13 @@ struct Due {
     id: String,
 }
 
-/// The entries of the index that are due. Folders sort by time, so only those that are due are opened.
+/// The entries of the index that are due.
 fn due(store: &dyn Store<Secret>, now: Timestamp, limit: usize) -> Result<Vec<Due>, Error> {
-    let mut found = Vec::new();
-    let all = Prefix::new(names::DEADLINES)?;
-    let (hour_now, second_now) = (format!("{:07}/", now.secs() / 3600), format!("{:011}/", now.secs()));
-    for hour in store.list(&all, &Page::default())?.into_iter().take_while(|hour| *hour <= hour_now) {
-        let hour = all.folder(&hour)?;
-        for second in store.list(&hour, &Page::default())?.into_iter().take_while(|second| *second <= second_now) {
-            let second = hour.folder(&second)?;
-            for id in store.list(&second, &Page { after: None, limit: Some(limit - found.len()) })? {
-                found.push(Due { name: format!("{}{id}", second.as_str()), id });
-            }
-            if found.len() >= limit {
-                return Ok(found);
-            }
-        }
-    }
-    Ok(found)
+    let index = Prefix::new(names::DEADLINES)?;
+    let due =
+        deadlines::due(now, limit, |folder, limit| store.list(&index.folder(folder)?, &Page { after: None, limit }))?;
+    let of = |entry: String| Due { name: format!("{}{entry}", names::DEADLINES), id: deadlines::id(&entry).to_owned() };
+    Ok(due.into_iter().map(of).collect())
 }
 
 fn end_token(view: &View<'_>, due: &Due, room: &Cell<usize>, now: Timestamp) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use framework::{Error, Json, Map, MountId, MountInfo, Prefix, TokenRule};
+use framework::{Catalog, Engine, Error, Json, Map, MountId, MountInfo, Prefix, TokenRule};
 use serde::{Deserialize, Serialize};
 
 use crate::{LockoutTuning, Settings};
@@ -161,6 +161,17 @@ impl Mount {
             token_rule: TokenRule::parse(&entry.config.token_type).unwrap_or_default(),
         };
         Ok(Self { entry, info, folder, id })
+    }
+
+    /// The engine that answers here.
+    pub fn engine<'c>(&self, catalog: &'c Catalog) -> Result<&'c Engine, Error> {
+        let engine = catalog.find(&self.info.kind, &self.info.options);
+        engine.ok_or_else(|| Error::internal(format!("no engine of kind {}", self.info.kind)))
+    }
+
+    /// Prefixes of this mount's records that the seal wraps.
+    pub fn seal_wrapped(&self, engine: &Engine) -> &'static [&'static str] {
+        if self.entry.seal_wrap { engine.seal_wrapped } else { &[] }
     }
 
     /// The mount as `sys/mounts` and `sys/auth` show it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use framework::{Caller, Error};
+use framework::{Caller, Error, glob};
 
 use super::{TokenRole, TokenSpec};
 use crate::policies;
@@ -37,7 +37,7 @@ pub(super) fn child_policies(
 /// A role that says which policies its tokens may have says so whatever the parent has.
 fn policies_by_role(spec: &TokenSpec, role: &TokenRole, parent: &Caller) -> Result<Vec<String>, Error> {
     let listed = |list: &[String], policy: &String| list.contains(policy);
-    let globbed = |globs: &[String], policy: &str| globs.iter().any(|glob| matches(glob, policy));
+    let globbed = |globs: &[String], policy: &str| globs.iter().any(|glob| glob::fits(glob, policy));
     let add_default = !spec.no_default_policy
         && !role.token_no_default_policy
         && !listed(&role.disallowed_policies, &"default".to_owned())
@@ -97,20 +97,6 @@ pub(super) fn distinct(names: &[String]) -> Vec<String> {
     trimmed.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Whether a text fits a pattern in which `*` stands for anything.
-fn matches(pattern: &str, text: &str) -> bool {
-    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
-    let (middle, end) = rest.rsplit_once('*').map_or(("", rest), |(middle, end)| (middle, end));
-    let Some(mut text) = text.strip_prefix(start).and_then(|text| text.strip_suffix(end)) else { return false };
-    middle.split('*').all(|part| match text.split_once(part) {
-        Some((_, after)) => {
-            text = after;
-            true
-        }
-        None => false,
-    })
-}
-
 /// As Go prints a list of quoted text.
 fn shown(list: &[String]) -> String {
     format!("[{}]", list.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" "))
@@ -128,20 +114,4 @@ pub(super) fn display_name(name: &str) -> String {
     let clean: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let full = format!("token-{clean}");
     full.strip_suffix('-').unwrap_or(&full).to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stars_stand_for_anything() {
-        for (pattern, text) in [("*", ""), ("*", "x"), ("a*", "a"), ("*a", "ba"), ("a*c", "abbc"), ("a*b*c", "a1b2b3c")]
-        {
-            assert!(matches(pattern, text), "{pattern} {text}");
-        }
-        for (pattern, text) in [("a", "ab"), ("a*a", "a"), ("a*b*c", "acb"), ("*b*b*", "abc"), ("", "a")] {
-            assert!(!matches(pattern, text), "{pattern} {text}");
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! Patterns in which `*` stands for any text.
 
 /// Whether `text` fits `pattern`. There is no escape: a `*` in a pattern is always a wildcard.
-pub(crate) fn fits(pattern: &str, text: &str) -> bool {
+pub fn fits(pattern: &str, text: &str) -> bool {
     let Some((head, tail)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut rest) = text.strip_prefix(head) else { return false };
     let Some((middle, end)) = tail.rsplit_once('*') else { return rest.ends_with(tail) };
@@ -14,7 +14,7 @@ pub(crate) fn fits(pattern: &str, text: &str) -> bool {
 }
 
 /// Whether any of the patterns fits any of the texts; no patterns fit everything.
-pub(crate) fn any_fits(patterns: &[String], texts: &[String]) -> bool {
+pub fn any_fits(patterns: &[String], texts: &[String]) -> bool {
     patterns.is_empty() || patterns.iter().any(|pattern| texts.iter().any(|text| fits(pattern, text)))
 }
 
@@ -31,15 +31,26 @@ mod tests {
             ("a*", "a"),
             ("*a", "ba"),
             ("a*c", "abc"),
+            ("a*c", "abbc"),
+            ("a*b*c", "a1b2b3c"),
             ("a*b*c", "aXbYc"),
             ("**", "x"),
             ("a*a", "aa"),
         ] {
             assert!(fits(pattern, text), "{pattern} {text}");
         }
-        for (pattern, text) in
-            [("a", "b"), ("", "a"), ("a*a", "a"), ("a*b*c", "ac"), ("*b*", "ac"), ("a*b*b", "ab"), ("*a", "ab")]
-        {
+        for (pattern, text) in [
+            ("a", "b"),
+            ("a", "ab"),
+            ("a*b*c", "acb"),
+            ("*b*b*", "abc"),
+            ("", "a"),
+            ("a*a", "a"),
+            ("a*b*c", "ac"),
+            ("*b*", "ac"),
+            ("a*b*b", "ab"),
+            ("*a", "ab"),
+        ] {
             assert!(!fits(pattern, text), "{pattern} {text}");
         }
     }
