@@ -12,6 +12,22 @@ use crate::wipe::wipe;
 #[derive(Debug, Default, Clone, Copy)]
 pub struct WipingAllocator;
 
+/// Blocks of this size and more are mapped one by one.
+const LARGE: libc::c_int = 1 << 20;
+
+impl WipingAllocator {
+    /// Lets large blocks go back to the kernel as soon as they are freed. Left alone, glibc keeps up to 32 MiB of what each
+    /// thread has freed for the next large block, so that a few large requests would make the process large for good.
+    pub fn keep_no_large_blocks() {
+        // JUSTIFICATION: no crate here wraps mallopt.
+        // SAFETY: integers only; the call changes where blocks come from, not what they are.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, LARGE);
+        }
+    }
+}
+
 // JUSTIFICATION: `GlobalAlloc` is an unsafe trait; there is no safe way to see every block that is freed.
 // SAFETY: every block comes from `System` with the layout given and goes back to it with the same one; `realloc` is
 // the trait's own recipe (new block, copy of the shorter length, old block freed) with a wipe in between.

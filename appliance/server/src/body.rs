@@ -14,40 +14,59 @@ const FREE: usize = 32 << 10;
 /// Bytes that one permit stands for.
 const UNIT: usize = 1 << 10;
 
-/// Memory that may be taken by large bodies, all together.
+/// How many times a large body is in memory while it is worked on, measured on redb: parsed, as the handler has it, as it is
+/// stored, encrypted, in the journal, and in pages of the index, which are up to twice as large.
+const COPIES: usize = 10;
+
+/// Memory that may be taken by large bodies and answers, all together.
 #[derive(Clone)]
-pub(crate) struct Budget(Arc<Semaphore>);
+pub(crate) struct Budget {
+    permits: Arc<Semaphore>,
+    total: usize,
+}
 
 impl Budget {
     pub(crate) fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new((bytes / UNIT).min(Semaphore::MAX_PERMITS))))
+        let total = (bytes / UNIT).min(Semaphore::MAX_PERMITS);
+        Self { permits: Arc::new(Semaphore::new(total)), total: total * UNIT }
     }
 
     /// Room for `bytes`, until what is returned is dropped. `None` if there is not that much.
     fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0).try_acquire_many_owned(u32::try_from(bytes.div_ceil(UNIT)).ok()?).ok()
+        Arc::clone(&self.permits).try_acquire_many_owned(u32::try_from(bytes.div_ceil(UNIT)).ok()?).ok()
     }
 }
 
 /// What a request holds of the [`Budget`].
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Charge {
     permit: Option<OwnedSemaphorePermit>,
     bytes: usize,
 }
 
 impl Charge {
-    /// Grows to `bytes`. `false` if there is not that much room.
-    pub(crate) fn grow(&mut self, bytes: usize, budget: &Budget) -> bool {
-        let Some(missing) = bytes.checked_sub(self.bytes.max(FREE)).filter(|&missing| missing > 0) else { return true };
+    /// Grows to a body of this size. `false` if there is not that much room.
+    pub(crate) fn body(&mut self, length: usize, budget: &Budget) -> bool {
+        length <= FREE || self.grow(length, budget)
+    }
+
+    /// Grows to what the work on a body takes that has arrived. `false` if there is not that much room; what takes more than all
+    /// of it is let in when it is the only one.
+    pub(crate) fn work(&mut self, bytes: usize, budget: &Budget) -> bool {
+        bytes <= FREE || self.grow(bytes.saturating_mul(COPIES), budget)
+    }
+
+    fn grow(&mut self, bytes: usize, budget: &Budget) -> bool {
+        let bytes = bytes.min(budget.total);
+        let Some(missing) = bytes.checked_sub(self.bytes).filter(|&missing| missing > 0) else { return true };
         // In large steps: not every frame of a body goes to the semaphore.
-        let missing = missing.max(2 * FREE);
+        let missing = missing.max(8 * FREE).min(budget.total.saturating_sub(self.bytes));
         let Some(more) = budget.take(missing) else { return false };
         match &mut self.permit {
             Some(permit) => permit.merge(more),
             None => self.permit = Some(more),
         }
-        self.bytes = self.bytes.max(FREE) + missing;
+        self.bytes += missing;
         true
     }
 }
@@ -84,36 +103,70 @@ pub(crate) async fn read(
 
 async fn collect(mut body: Body, limit: usize, budget: &Budget) -> Result<(Bytes, Charge), Failure> {
     let mut charge = Charge::default();
-    let mut first = Bytes::new();
-    let mut rest: Vec<u8> = Vec::new();
+    let mut frames = Frames::default();
     let mut length: usize = 0;
     let mut failure = None;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Failure::Broken)?.into_data() else { continue };
         length = length.saturating_add(data.len());
         if length > limit {
-            (first, rest, charge) = Default::default();
             failure = Some(Failure::TooLarge);
             if length > limit.saturating_mul(2) {
                 break;
             }
-        } else if failure.is_some() || !charge.grow(length.saturating_mul(2), budget) {
+        } else if failure.is_none() && !charge.body(length, budget) {
             failure = Some(Failure::NoRoom);
-            (first, rest, charge) = Default::default();
-        } else if first.is_empty() && rest.is_empty() {
-            // The usual body is one frame, and is not copied.
-            first = data;
+        }
+        if failure.is_some() {
+            (frames, charge) = Default::default();
         } else {
-            if rest.is_empty() {
-                rest.reserve(body.size_hint().lower().min(1 << 20) as usize + length);
-                rest.extend_from_slice(&first);
-                first = Bytes::new();
-            }
-            rest.extend_from_slice(&data);
+            frames.push(data);
         }
     }
     match failure {
         Some(failure) => Err(failure),
-        None => Ok((if rest.is_empty() { first } else { Bytes::from(rest) }, charge)),
+        None => Ok((frames.whole(length), charge)),
+    }
+}
+
+/// Frames smaller than this are put together: each costs some memory of its own, and a client may send them byte by byte.
+const SMALL: usize = 4 << 10;
+
+/// A body that arrives.
+#[derive(Default)]
+struct Frames {
+    done: Vec<Bytes>,
+    small: Vec<u8>,
+}
+
+impl Frames {
+    fn push(&mut self, frame: Bytes) {
+        // The usual body is one frame, whatever its size, and is not copied.
+        if frame.len() >= SMALL || (self.done.is_empty() && self.small.is_empty()) {
+            self.flush();
+            self.done.push(frame);
+        } else {
+            self.small.extend_from_slice(&frame);
+            if self.small.len() >= SMALL {
+                self.flush();
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.small.is_empty() {
+            self.done.push(std::mem::take(&mut self.small).into());
+        }
+    }
+
+    /// In one piece: made when its length is known, each frame freed when it is copied, so that the body is in memory once.
+    fn whole(mut self, length: usize) -> Bytes {
+        self.flush();
+        if self.done.len() < 2 {
+            return self.done.pop().unwrap_or_default();
+        }
+        let mut body = Vec::with_capacity(length);
+        self.done.into_iter().for_each(|frame| body.extend_from_slice(&frame));
+        body.into()
     }
 }

@@ -5,6 +5,8 @@ use framework::{Error, Output, envelope};
 use pipeline::{Answer, Shape};
 use serde::Serialize;
 
+use crate::body::{Budget, Charge};
+
 /// An answer ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Encoded {
@@ -16,11 +18,13 @@ pub(crate) struct Encoded {
     pub(crate) retry_after: Option<&'static str>,
     /// The node to ask in place of this one: address without a path.
     pub(crate) leader: Option<String>,
+    /// What the body takes of the memory for large ones, until it is sent.
+    pub(crate) charge: Charge,
 }
 
 impl Encoded {
     fn new(status: StatusCode, body: Vec<u8>) -> Self {
-        Self { status, body, retry_after: None, leader: None }
+        Self { status, body, retry_after: None, leader: None, charge: Charge::default() }
     }
 
     /// `{"errors":[…]}`; no message gives an empty list.
@@ -32,6 +36,14 @@ impl Encoded {
         }
         body.extend_from_slice(b"]}\n");
         Self::new(status, body)
+    }
+
+    /// The same, charged for its body; in its place a 503 where there is no room for that.
+    pub(crate) fn charged(mut self, request_id: &str, budget: &Budget) -> Self {
+        if self.charge.body(self.body.len(), budget) {
+            return self;
+        }
+        error(request_id, Error::Busy { reason: "the answers to other requests take all the memory there is for them" })
     }
 
     fn retry_after(mut self, seconds: &'static str) -> Self {

@@ -90,6 +90,7 @@ impl Front {
         };
         let request_id = origin.request_id.clone();
         let (sender, receiver) = oneshot::channel();
+        let (id, budget) = (request_id.clone(), self.budget.clone());
         let request = pipeline::Request { operation, path, token, body, origin, help };
         let submitted = self.corridor.submit(
             request,
@@ -97,6 +98,7 @@ impl Front {
                 let encoded = encode::answer(answer);
                 // A large body counts against the budget until the work on it is over, not until its client gives up.
                 drop(charge);
+                let encoded = encoded.charged(&id, &budget);
                 // The client may be gone; the work is done and recorded all the same.
                 let _ = sender.send(encoded);
             }),
@@ -120,11 +122,9 @@ impl Front {
             let text = std::str::from_utf8(&body).map_err(|_| Error::invalid("the form is not valid UTF-8"))?;
             return query::form(text.trim_ascii());
         }
-        if body.len() > json::VALUE_MEMORY << 9 {
-            let memory = json::values_at_most(&body).min(self.limits.json_values).saturating_mul(json::VALUE_MEMORY);
-            if !charge.grow(body.len().saturating_mul(2).saturating_add(memory), &self.budget) {
-                return Err(no_room());
-            }
+        let memory = json::values_at_most(&body).min(self.limits.json_values).saturating_mul(json::VALUE_MEMORY);
+        if !charge.work(body.len().saturating_add(memory), &self.budget) {
+            return Err(no_room());
         }
         json::parse(&body, self.limits.json_values)
     }
@@ -170,10 +170,24 @@ fn close(response: &mut Response, version: Version, peer: &Peer) {
     }
 }
 
+/// A body that is charged for until the last of it is sent.
+struct Charged {
+    body: Vec<u8>,
+    _charge: Charge,
+}
+
+impl AsRef<[u8]> for Charged {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
 /// The headers that every answer has are those of OpenBao.
 fn response(encoded: Encoded, target: &str) -> Response {
-    let Encoded { status, body, retry_after, leader } = encoded;
-    let mut response = Response::new(if body.is_empty() { Body::empty() } else { Body::from(body) });
+    let Encoded { status, body, retry_after, leader, charge } = encoded;
+    let body =
+        if body.is_empty() { Body::empty() } else { Bytes::from_owner(Charged { body, _charge: charge }).into() };
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.reserve(6);

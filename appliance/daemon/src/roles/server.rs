@@ -48,6 +48,7 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
         }
     };
     log::start(config.log_level, config.log_json);
+    hardening::WipingAllocator::keep_no_large_blocks();
 
     // Locks that bind this thread and those it makes come before any other thread.
     let mut lockdown = Lockdown::new(config.hardening, Role::Server);
