@@ -26,6 +26,16 @@ impl WipingAllocator {
             libc::mallopt(libc::M_TRIM_THRESHOLD, LARGE);
         }
     }
+
+    /// Gives the pages back to the kernel that hold nothing any more. For after work on much memory in small blocks, which
+    /// [`keep_no_large_blocks`](Self::keep_no_large_blocks) says nothing about; takes some milliseconds.
+    pub fn give_back_pages() {
+        // JUSTIFICATION: no crate here wraps malloc_trim.
+        // SAFETY: it gives back free pages only, under malloc's own locks.
+        unsafe {
+            libc::malloc_trim(0);
+        }
+    }
 }
 
 // JUSTIFICATION: `GlobalAlloc` is an unsafe trait; there is no safe way to see every block that is freed.

@@ -56,6 +56,19 @@ impl Charge {
         bytes <= FREE || self.grow(bytes.saturating_mul(COPIES), budget)
     }
 
+    /// The work is over and its answer has this size: gives back what that does not need. `false` if there is no room for it.
+    /// Nothing waits for room, here or elsewhere, so that nobody can wait for somebody who waits.
+    pub(crate) fn answer(&mut self, bytes: usize, budget: &Budget) -> bool {
+        let needed = if bytes <= FREE { 0 } else { bytes };
+        if needed > self.bytes {
+            return self.grow(needed, budget);
+        }
+        let units = self.bytes / UNIT - needed.div_ceil(UNIT).min(self.bytes / UNIT);
+        drop(self.permit.as_mut().and_then(|permit| permit.split(units)));
+        self.bytes -= units * UNIT;
+        true
+    }
+
     fn grow(&mut self, bytes: usize, budget: &Budget) -> bool {
         let bytes = bytes.min(budget.total);
         let Some(missing) = bytes.checked_sub(self.bytes).filter(|&missing| missing > 0) else { return true };

@@ -86,7 +86,7 @@ impl Default for Limits {
             body: 32 << 20,
             head: 64 << 10,
             json_values: 500_000,
-            body_memory: 208 << 20,
+            body_memory: 160 << 20,
             // Under TLS and with a request at work each takes about 40 KB; without its first byte, 2 KB.
             connections: 6_144,
             streams: 128,

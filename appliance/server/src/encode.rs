@@ -38,9 +38,11 @@ impl Encoded {
         Self::new(status, body)
     }
 
-    /// The same, charged for its body; in its place a 503 where there is no room for that.
-    pub(crate) fn charged(mut self, request_id: &str, budget: &Budget) -> Self {
-        if self.charge.body(self.body.len(), budget) {
+    /// The same, with what its request holds of the budget made to fit its body; in its place a 503 where there is no room for
+    /// that.
+    pub(crate) fn charged(mut self, mut charge: Charge, request_id: &str, budget: &Budget) -> Self {
+        if charge.answer(self.body.len(), budget) {
+            self.charge = charge;
             return self;
         }
         error(request_id, Error::Busy { reason: "the answers to other requests take all the memory there is for them" })

@@ -95,10 +95,8 @@ impl Front {
         let submitted = self.corridor.submit(
             request,
             Box::new(move |answer| {
-                let encoded = encode::answer(answer);
                 // A large body counts against the budget until the work on it is over, not until its client gives up.
-                drop(charge);
-                let encoded = encoded.charged(&id, &budget);
+                let encoded = encode::answer(answer).charged(charge, &id, &budget);
                 // The client may be gone; the work is done and recorded all the same.
                 let _ = sender.send(encoded);
             }),

@@ -56,35 +56,62 @@ async fn values_in_a_body_are_bounded() {
 
 #[tokio::test]
 async fn large_bodies_and_answers_share_a_budget() {
-    let server = start(Limits { body_memory: 1 << 20, ..small() });
+    let (begin, begun) = std::sync::mpsc::channel();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let ended = std::sync::Mutex::new(ended);
+    let held = move || {
+        begin.send(()).unwrap();
+        let _ = ended.lock().unwrap().recv_timeout(LONG);
+    };
+    let limits = Limits { body_memory: 1 << 20, ..small() };
+    let server =
+        common::start_with(Held { held: std::sync::Arc::new(held), large: "x".repeat(600 << 10) }, limits, None);
+    let address = server.address;
     let body = [b"{\"a\":\"", &vec![b'x'; 600 << 10][..], b"\"}"].concat();
-    // Another one that has arrived but for its end.
-    let mut other = TcpStream::connect(server.address).await.unwrap();
-    let length = format!("Content-Length: {}", body.len());
-    other.write_all(&request("POST /v1/a", &[&length], b"")).await.unwrap();
-    other.write_all(&body[..body.len() - 1]).await.unwrap();
-    loop {
-        let response = send(server.address, "POST /v1/a", &[], &body).await;
-        if response.status == 503 {
-            assert_eq!(response.header("retry-after"), Some("1"));
-            break;
-        }
-        assert_eq!(response.status, 200, "it was faster than the other one");
+    let first = tokio::spawn({
+        let body = body.clone();
+        async move { send(address, "POST /v1/held", &[], &body).await }
+    });
+    tokio::task::spawn_blocking(move || begun.recv_timeout(LONG)).await.unwrap().unwrap();
+
+    // While it is at work there is room for no other large body, nor for the answer to a small one if that is large.
+    for (line, body) in [("POST /v1/a", &body[..]), ("GET /v1/large", b"")] {
+        let refused = send(address, line, &[], body).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{line}");
     }
-    other.write_all(&body[body.len() - 1..]).await.unwrap();
-    // The same text comes back: of an answer that nobody reads, the most part waits, and counts.
-    let mut answered = [0; 12];
-    tokio::io::AsyncReadExt::read_exact(&mut other, &mut answered).await.unwrap();
-    assert_eq!(&answered, b"HTTP/1.1 200");
-    drop(other);
-    loop {
-        let response = send(server.address, "POST /v1/a", &[], &body).await;
-        if response.status == 200 {
-            break;
+    assert_eq!(send(address, "POST /v1/a", &[], b"{}").await.status, 200);
+    drop(end);
+    assert_eq!(first.await.unwrap().status, 200, "what it held is enough for its answer");
+
+    let freed = async {
+        for (line, body) in [("POST /v1/a", &body[..]), ("GET /v1/large", b"")] {
+            while send(address, line, &[], body).await.status != 200 {}
         }
-        assert_eq!(response.status, 503, "what the other one took has come back");
+    };
+    tokio::time::timeout(LONG, freed).await.expect("what the first one took comes back");
+}
+
+/// Echoes, but holds on to requests for `held`, and answers those for `large` with much.
+struct Held {
+    held: std::sync::Arc<dyn Fn() + Send + Sync>,
+    large: String,
+}
+
+impl server::Corridor for Held {
+    fn submit(&self, request: pipeline::Request, reply: server::Reply) -> Result<(), framework::Error> {
+        let (held, path) = (std::sync::Arc::clone(&self.held), request.path.clone());
+        let mut answer = common::echo(request);
+        if let (true, Ok(output)) = (path == "large", &mut answer.result) {
+            output.data.get_or_insert_default().insert("large".into(), self.large.clone().into());
+        }
+        std::thread::spawn(move || {
+            if path == "held" {
+                held();
+            }
+            reply(answer);
+        });
+        Ok(())
     }
-    assert_eq!(send(server.address, "POST /v1/a", &[], b"{}").await.status, 200);
 }
 
 #[tokio::test]

@@ -24,6 +24,8 @@ use crate::slot::Slot;
 const GAP: RangeInclusive<Duration> = Duration::from_micros(100)..=Duration::from_micros(300);
 /// The longest a group waits altogether.
 const LONGEST_WAIT: Duration = Duration::from_millis(2);
+/// After a group of this many bytes the memory goes back that was taken for it.
+const LARGE: usize = 1 << 20;
 /// An index that failed is opened again at most this often.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -177,6 +179,11 @@ impl Committer {
         self.counters.groups.fetch_add(1, Ordering::Relaxed);
         self.counters.transactions.fetch_add(records.len() as u64, Ordering::Relaxed);
         answer_all(answers);
+        let bytes: usize = records.iter().map(|record| record.encoded().len()).sum();
+        drop(records);
+        if bytes > LARGE {
+            hardening::WipingAllocator::give_back_pages();
+        }
     }
 
     /// Checks each transaction against the index and the ones before it in the group. Those that fail are answered here.

@@ -147,9 +147,10 @@ fn write(file: Arc<dyn DiskFile>, index: &dyn Index, base: Position, stop: &Atom
 
 fn write_block(file: &dyn DiskFile, at: u64, block: &[u8]) -> io::Result<u64> {
     let length = u32::try_from(block.len()).unwrap_or(u32::MAX);
-    let framed = [length.to_le_bytes().as_slice(), &crc32c(block).to_le_bytes(), block].concat();
-    file.write_at(at, &framed)?;
-    Ok(framed.len() as u64)
+    let prefix = [length.to_le_bytes(), crc32c(block).to_le_bytes()].concat();
+    file.write_at(at, &prefix)?;
+    file.write_at(at + prefix.len() as u64, block)?;
+    Ok((prefix.len() + block.len()) as u64)
 }
 
 fn encode(key: &str, stored: &Stored, into: &mut Vec<u8>) {

@@ -41,7 +41,7 @@ impl Target {
             file("tls.crt").display(),
             file("tls.key").display()
         );
-        let server = Server::start(Setup { extra, ..Setup::new(Seal::SoftHsm, "redb") });
+        let server = Server::start(Setup { extra, ..Setup::new(Seal::SoftHsm, "sled") });
         server.mount("secret", true);
         server.client().post("secret/data/there", json!({"data": {"value": SECRET}})).ok();
         let pid = server.pid("server").unwrap();

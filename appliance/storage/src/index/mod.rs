@@ -6,6 +6,7 @@ mod memory;
 mod redb;
 mod sled;
 mod sled_files;
+mod sled_pieces;
 
 use std::collections::BTreeMap;
 use std::fmt;

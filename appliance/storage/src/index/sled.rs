@@ -5,7 +5,8 @@
 //! - a half-written `snap.*.generating` stops sled for ever, so such files go before every open;
 //! - `conf`, `blobs/`, the folder and its parent are synced after every open, since sled never does;
 //! - values that make a leaf larger than 128 KiB go to blob files that are never synced, so no record is larger than 2 KiB:
-//!   values are cut into chunks in the same batch, and every checkpoint asserts that there is no blob;
+//!   values are cut into chunks, written before the batch that counts and removed after it, and every checkpoint asserts that
+//!   there is no blob;
 //! - `flush_async` deadlocks; the blocking `flush` is called from the committer's thread only;
 //! - it panics on damage, so every call is guarded, and a damaged index is moved aside and made again;
 //! - once its flusher thread has panicked, dropping it waits for that thread for ever: there is no such thread, since the
@@ -20,19 +21,16 @@ use std::sync::{Mutex, PoisonError};
 
 use sled::{Batch, Db, IVec, Mode};
 
+use super::sled_pieces::{CHUNK, DISCARDED, Pieces};
 use super::{Change, HEAD, Head, Index, IndexError, Position, State, Step, Stored, guarded};
-use crate::record::sha256;
 
-/// The largest sled record, key and value together.
-const LARGEST: usize = 2048;
-/// Bytes of a value in one chunk.
-const CHUNK: usize = 1984;
+/// Chunks that are written or removed together, about 1 MiB.
+const TOGETHER: usize = 512;
 /// How often a reader looks again when a record changes under it.
 const TRIES: usize = 1000;
 
-// Three name spaces in one tree, since a sled batch is atomic within one tree only.
+// Name spaces in one tree, those of the pieces besides, since a sled batch is atomic within one tree only.
 const RECORD: u8 = b'r';
-const PIECE: u8 = b'c';
 const STATE: &[u8] = b"m";
 
 pub(crate) struct SledIndex {
@@ -103,7 +101,7 @@ impl SledIndex {
         };
         let state = state.ok_or_else(|| IndexError::Damaged("it does not say where it stands".to_owned()))?;
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
-        Ok(())
+        self.finish_removals()
     }
 
     fn database(&self) -> Result<&Db, IndexError> {
@@ -126,11 +124,12 @@ impl SledIndex {
     /// The record that `kept` begins; `None` if it is being replaced.
     fn assemble(&self, key: &str, kept: &[u8]) -> Result<Option<Stored>, IndexError> {
         let head = Head::decode(kept)?;
-        if pieces(key, &head) == 0 {
+        let pieces = Pieces::of(key, &head);
+        if pieces.count == 0 {
             return head.with(kept.get(HEAD..).unwrap_or_default().to_vec()).map(Some);
         }
         let mut value = Vec::with_capacity(head.length);
-        for piece in piece_names(key, &head) {
+        for piece in pieces.names() {
             match self.database()?.get(piece).map_err(failed)? {
                 Some(bytes) => value.extend_from_slice(&bytes),
                 None => return Ok(None),
@@ -154,16 +153,64 @@ impl SledIndex {
         Err(IndexError::Failed("a record changes faster than it can be read".to_owned()))
     }
 
+    /// Puts the pieces of the new values where nobody looks for them yet, a batch at a time: until a batch is whole, sled keeps
+    /// all that it replaces in memory, which for one large value is several times its size. Written again after a crash, they
+    /// are the same pieces in the same places.
+    fn put_pieces(&self, changes: &[Change<'_>]) -> Result<(), IndexError> {
+        for change in changes {
+            let Some(value) = change.value else { continue };
+            let pieces = Pieces::of(change.key, &Head::of(change, value));
+            let mut names = pieces.names();
+            for group in value.chunks(CHUNK * TOGETHER) {
+                let mut batch = Batch::default();
+                for (bytes, name) in group.chunks(CHUNK).zip(names.by_ref()) {
+                    batch.insert(name, bytes);
+                }
+                self.database()?.apply_batch(batch).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes pieces that belong to no record any more, a batch at a time; they are noted until the last has gone.
+    fn remove_pieces(&self, pieces: &Pieces) -> Result<(), IndexError> {
+        let mut names = pieces.names().peekable();
+        while names.peek().is_some() {
+            let mut batch = Batch::default();
+            names.by_ref().take(TOGETHER).for_each(|name| batch.remove(name));
+            if names.peek().is_none() {
+                batch.remove(pieces.note());
+            }
+            self.database()?.apply_batch(batch).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what a crash has left of discarded pieces.
+    fn finish_removals(&self) -> Result<(), IndexError> {
+        for entry in self.database()?.scan_prefix([DISCARDED]) {
+            let (name, count) = entry.map_err(failed)?;
+            let pieces = Pieces::read(&name, &count);
+            self.remove_pieces(
+                &pieces.ok_or_else(|| IndexError::Damaged("a note of discarded pieces makes no sense".to_owned()))?,
+            )?;
+        }
+        Ok(())
+    }
+
     fn change(&self, changes: &[Change<'_>], position: Position) -> Result<State, IndexError> {
+        self.put_pieces(changes)?;
         let mut state = State { position, ..self.state() };
-        let mut batch = Batch::default();
+        let (mut batch, mut discarded) = (Batch::default(), Vec::new());
         for change in changes {
             if let Some(old) = self.head(change.key)? {
                 let old = Head::decode(&old)?;
                 state.subtract(change.key, &old);
-                // A change replayed after a crash may write the pieces it removes: removal comes first.
-                for piece in piece_names(change.key, &old) {
-                    batch.remove(piece);
+                let pieces = Pieces::of(change.key, &old);
+                // The pieces of one version have the same names whenever they are written.
+                if pieces.count > 0 && (change.value.is_none() || old.version != change.version) {
+                    batch.insert(pieces.note(), &pieces.count.to_be_bytes());
+                    discarded.push(pieces);
                 }
             }
             let Some(value) = change.value else {
@@ -173,17 +220,14 @@ impl SledIndex {
             let head = Head::of(change, value);
             state.add(change.key, &head);
             let mut kept = head.encode().to_vec();
-            if pieces(change.key, &head) == 0 {
+            if Pieces::of(change.key, &head).count == 0 {
                 kept.extend_from_slice(value);
-            } else {
-                for (piece, bytes) in piece_names(change.key, &head).zip(value.chunks(CHUNK)) {
-                    batch.insert(piece, bytes);
-                }
             }
             batch.insert(name(change.key), kept);
         }
         batch.insert(STATE, state.encode());
         self.database()?.apply_batch(batch).map_err(failed)?;
+        discarded.iter().try_for_each(|pieces| self.remove_pieces(pieces))?;
         Ok(state)
     }
 }
@@ -197,19 +241,6 @@ fn name(key: &str) -> Vec<u8> {
     name.push(RECORD);
     name.extend_from_slice(key.as_bytes());
     name
-}
-
-/// How many chunks a value stands in; 0 if it stands beside its head.
-fn pieces(key: &str, head: &Head) -> usize {
-    if HEAD + key.len() + head.length <= LARGEST { 0 } else { head.length.div_ceil(CHUNK) }
-}
-
-/// The names of a value's chunks: short whatever the key, and another set for every version.
-fn piece_names(key: &str, head: &Head) -> impl Iterator<Item = Vec<u8>> + use<> {
-    let count = u32::try_from(pieces(key, head)).unwrap_or(u32::MAX);
-    let id = (count > 0).then(|| sha256(&[head.version.to_le_bytes().as_slice(), key.as_bytes()].concat()));
-    let id: Vec<u8> = id.into_iter().flatten().take(16).collect();
-    (0..count).map(move |number| [&[PIECE], id.as_slice(), &number.to_be_bytes()].concat())
 }
 
 fn text(name: &[u8]) -> Result<&str, IndexError> {
@@ -292,5 +323,57 @@ impl Index for SledIndex {
                 Some(_) => Err(IndexError::Damaged("sled has put a record into a blob file".to_owned())),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use framework::{Class, MountId};
+
+    use super::*;
+
+    fn at(sequence: u64) -> Position {
+        Position { sequence, hash: [0; 32] }
+    }
+
+    fn write(index: &SledIndex, version: u64, value: Option<&[u8]>) {
+        let change = Change { key: "k", version, mount: MountId::default(), class: Class::default(), value };
+        index.write(&[change], at(version)).unwrap();
+    }
+
+    /// What sled holds besides the record and the state.
+    fn pieces(index: &SledIndex) -> usize {
+        index.database().unwrap().len() - 2
+    }
+
+    #[test]
+    fn pieces_go_with_their_record_even_if_a_crash_comes_between() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || SledIndex::open(folder.path(), at(0), 1 << 20).unwrap();
+        let index = open();
+        for (version, chunks) in [(1, 3 * TOGETHER), (2, TOGETHER), (3, 3)] {
+            let value = vec![7; chunks * CHUNK];
+            write(&index, version, Some(&value));
+            assert_eq!(index.get("k").unwrap().unwrap().value, value);
+            assert_eq!(pieces(&index), chunks);
+        }
+        // Version 2 as a crash would leave it that came when a part of it had gone.
+        let gone = Pieces::of("k", &Head { length: TOGETHER * CHUNK, ..head(2) });
+        for name in gone.names().skip(5) {
+            index.database().unwrap().insert(name, b"x").unwrap();
+        }
+        index.database().unwrap().insert(gone.note(), &gone.count.to_be_bytes()).unwrap();
+        drop(index);
+        let index = open();
+        assert_eq!(pieces(&index), 3);
+        // The same change again, as a replay may bring it.
+        write(&index, 3, Some(&[7; 3 * CHUNK]));
+        assert_eq!(index.get("k").unwrap().unwrap().value, vec![7; 3 * CHUNK]);
+        write(&index, 4, None);
+        assert_eq!(index.database().unwrap().len(), 1);
+    }
+
+    fn head(version: u64) -> Head {
+        Head { version, mount: MountId::default(), class: Class::default(), crc: 0, length: 0 }
     }
 }

@@ -19,7 +19,8 @@ const WINDOW: usize = 1 << 20;
 /// The smallest unit a disk writes as a whole.
 const SECTOR: u64 = 512;
 
-pub(super) fn encode(group: u64, payload: &[u8], into: &mut Vec<u8>) {
+/// What stands before this payload.
+pub(super) fn encode(group: u64, payload: &[u8]) -> [u8; HEADER] {
     let mut header = [0_u8; HEADER];
     let fields = [
         MAGIC.as_slice(),
@@ -32,8 +33,7 @@ pub(super) fn encode(group: u64, payload: &[u8], into: &mut Vec<u8>) {
     for (place, byte) in header.iter_mut().zip(fields.iter().chain(&crc)) {
         *place = *byte;
     }
-    into.extend_from_slice(&header);
-    into.extend_from_slice(payload);
+    header
 }
 
 struct Header {

@@ -8,9 +8,7 @@ use crate::disk::DiskFile;
 
 /// `payload` as a frame of a segment file.
 pub fn frame(payload: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    encode(0, payload, &mut bytes);
-    bytes
+    [&encode(0, payload), payload].concat()
 }
 
 /// The payloads of the frames in a file with these bytes, up to the first place where none stands. Looks there whether it

@@ -9,10 +9,10 @@ use super::frame;
 use super::reader::SegmentReader;
 use super::segment::{self, Checked, FOLDER, HEADER, Segment};
 use super::{Append, Log, LogError, Position, Record, Records};
-use crate::disk::{Disk, TEMPORARY, is_full};
+use crate::disk::{Disk, DiskFile, TEMPORARY, is_full};
 
-/// Buffers larger than this are given back after a write.
-const KEEP_BUFFER: usize = 1 << 20;
+/// Records larger than this are written without a copy of them, and buffers larger than this are given back after a write.
+const LARGE: usize = 1 << 20;
 
 /// The journal in local files: `journal/<first sequence>-<generation>.log`.
 ///
@@ -228,13 +228,12 @@ impl SegmentLog {
             }
             expected = record.position();
         }
-        writer.buffer.clear();
         let mut starts = Vec::with_capacity(records.len());
+        let mut size = 0;
         for record in records {
-            starts.push((record.sequence, writer.buffer.len() as u64));
-            frame::encode(first, record.encoded(), &mut writer.buffer);
+            starts.push((record.sequence, size));
+            size += (frame::HEADER + record.encoded().len()) as u64;
         }
-        let size = writer.buffer.len() as u64;
         if (!writer.sound || (end > HEADER && end + size > self.segment_bytes))
             && let Err(error) = self.roll()
         {
@@ -249,7 +248,7 @@ impl SegmentLog {
             }
         };
         let file = &segment.file;
-        if let Err(source) = file.write_at(end, &writer.buffer) {
+        if let Err(source) = write_frames(file.as_ref(), &mut writer.buffer, records, first, end) {
             // Out of space leaves the file in order once the partial record is cut off; anything else may not.
             let mended = file.set_length(end).is_ok() && is_full(&source) && file.sync().is_ok();
             let error = LogError::Io { doing: format!("writing {}", segment.name), source };
@@ -275,11 +274,36 @@ impl SegmentLog {
     }
 }
 
+/// Writes records that share a sync, from `at` on.
+fn write_frames(
+    file: &dyn DiskFile,
+    buffer: &mut Vec<u8>,
+    records: &[Record],
+    group: u64,
+    mut at: u64,
+) -> std::io::Result<()> {
+    buffer.clear();
+    for record in records {
+        let payload = record.encoded();
+        buffer.extend_from_slice(&frame::encode(group, payload));
+        if payload.len() <= LARGE {
+            buffer.extend_from_slice(payload);
+            continue;
+        }
+        for bytes in [buffer.as_slice(), payload] {
+            file.write_at(at, bytes)?;
+            at += bytes.len() as u64;
+        }
+        buffer.clear();
+    }
+    if buffer.is_empty() { Ok(()) } else { file.write_at(at, buffer) }
+}
+
 impl Log for SegmentLog {
     fn append(&self, records: &[Record]) -> Append {
         let appended = self.with_writer(|writer| {
             let appended = self.write(writer, records);
-            if writer.buffer.capacity() > KEEP_BUFFER {
+            if writer.buffer.capacity() > LARGE {
                 writer.buffer = Vec::new();
             }
             appended
