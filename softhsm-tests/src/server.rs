@@ -93,8 +93,7 @@ impl Server {
         };
         server.write_config();
         if server.softhsm.is_some() {
-            let made = server.command(&["hsm", "init", &server.config_flag()]).output().unwrap();
-            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+            server.make_key("pkcs11");
         }
         server
     }
@@ -105,6 +104,21 @@ impl Server {
         server.run();
         server.initialise();
         server
+    }
+
+    /// Has an HSM from the next start on, which the storage is then to be moved to.
+    pub fn give_hsm(&mut self) {
+        self.setup.seal = Seal::SoftHsm;
+        self.softhsm = Some(SoftHsm::new(self.folder.path()));
+        self.write_config();
+        self.make_key("pkcs11");
+    }
+
+    /// Makes the seal key of the stanza with this name.
+    pub fn make_key(&self, seal: &str) {
+        let flag = format!("-seal={seal}");
+        let made = self.command(&["hsm", "init", &self.config_flag(), &flag]).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     }
 
     pub fn write_config(&self) {

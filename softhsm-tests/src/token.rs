@@ -24,8 +24,22 @@ impl SoftHsm {
     /// Makes a token labelled `holdfast` in `folder`.
     pub fn new(folder: &Path) -> Self {
         let this = Self { folder: folder.to_owned(), shim: None };
-        this.make_token(PIN);
+        this.configure();
+        this.make_token("holdfast", PIN);
         this
+    }
+
+    /// Makes another token, of this label and with a PIN of its own; the seal stanza for it, with further `lines`.
+    pub fn another(&self, label: &str, lines: &str) -> String {
+        let pin = format!("pin of {label}");
+        self.make_token(label, &pin);
+        let file = self.folder.join(format!("pin-{label}"));
+        std::fs::write(&file, pin).unwrap();
+        format!(
+            "seal \"pkcs11\" {{\n  name = \"{label}\"\n  lib = \"{MODULE}\"\n  token_label = \"{label}\"\n  pin = \"file://{}\"\n  \
+             key_label = \"{label}-seal\"\n{lines}}}\n",
+            file.display()
+        )
     }
 
     /// The same behind the CloudHSM profile, with further `settings` (see `cloudhsm_shim::settings`).
@@ -36,20 +50,26 @@ impl SoftHsm {
         let text = format!("state = {}\ncontrol = {}\n{settings}\n", state.display(), socket.display());
         std::fs::write(state.join("settings"), text).unwrap();
         let this = Self { folder: folder.to_owned(), shim: Some(Shim { faults: Faults::listen(&socket) }) };
-        this.make_token(CLOUDHSM_PIN);
+        this.configure();
+        this.make_token("holdfast", CLOUDHSM_PIN);
         this
     }
 
-    fn make_token(&self, pin: &str) {
+    fn configure(&self) {
         let tokens = self.folder.join("tokens");
         std::fs::create_dir_all(&tokens).unwrap();
         let conf =
             format!("directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n", tokens.display());
         std::fs::write(self.folder.join("softhsm2.conf"), conf).unwrap();
-        std::fs::write(self.folder.join("pin"), format!("{pin}\n")).unwrap();
+    }
+
+    fn make_token(&self, label: &str, pin: &str) {
+        if label == "holdfast" {
+            std::fs::write(self.folder.join("pin"), format!("{pin}\n")).unwrap();
+        }
         let status = Command::new("softhsm2-util")
             .env("SOFTHSM2_CONF", self.folder.join("softhsm2.conf"))
-            .args(["--init-token", "--free", "--label", "holdfast", "--pin", pin, "--so-pin", "so-pin-4711"])
+            .args(["--init-token", "--free", "--label", label, "--pin", pin, "--so-pin", "so-pin-4711"])
             .output()
             .expect("softhsm2-util: install softhsm2");
         assert!(status.status.success(), "{status:?}");

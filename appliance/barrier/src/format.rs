@@ -5,7 +5,7 @@
 //! | value        | [`VALUE`], term u32, cipher u8, nonce 12, ciphertext, tag 16 |
 //! | keyring      | [`KEYRING`], cipher u8, check value of the root key 8, nonce 12, ciphertext, tag 16 |
 //! | seal record  | [`SEAL_RECORD`], MAC 32, data |
-//! | wrapped      | [`WRAPPED`], cipher u8, length u16, [`Wrapped::encode`], nonce 12, ciphertext, tag 16 |
+//! | wrapped      | [`WRAPPED`], cipher u8, length u16, [`Wrapped::encode_all`], nonce 12, ciphertext, tag 16 |
 //!
 //! Associated data is always all that stands before the nonce, then the record's key on the disk.
 
@@ -17,7 +17,7 @@ pub(crate) const VALUE: u8 = 1;
 pub(crate) const KEYRING: u8 = 2;
 /// A record that is readable while sealed.
 pub(crate) const SEAL_RECORD: u8 = 3;
-/// Any of the others under an entry key that the seal wrapped.
+/// Any of the others under an entry key that a seal wrapped, or several did.
 pub(crate) const WRAPPED: u8 = 4;
 
 /// AES-256-GCM-SIV (RFC 8452), 96-bit random nonce.
@@ -43,8 +43,8 @@ pub(crate) fn value_term(record: &[u8]) -> Result<u32, &'static str> {
 }
 
 /// The header of a wrapped record, up to its nonce.
-pub(crate) fn wrapped_header(wrapped: &Wrapped) -> Result<Vec<u8>, Error> {
-    let entry_key = wrapped.encode();
+pub(crate) fn wrapped_header(wrapped: &[Wrapped]) -> Result<Vec<u8>, Error> {
+    let entry_key = Wrapped::encode_all(wrapped)?;
     let length =
         u16::try_from(entry_key.len()).map_err(|_| Error::internal("the seal made a wrapped key over 64 KiB long"))?;
     let mut header = Vec::with_capacity(4 + entry_key.len());
@@ -72,10 +72,10 @@ pub(crate) fn split_wrapped(record: &[u8]) -> Result<(usize, &[u8]), Error> {
 /// Whether the seal protects a record on the disk.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Coverage {
-    /// By an entry key that the seal wrapped.
+    /// By an entry key that a seal wrapped.
     Wrapped {
-        /// The seal's key that wrapped the entry key.
-        key_id: KeyId,
+        /// The seals' keys that each wrapped the entry key.
+        key_ids: Vec<KeyId>,
     },
     /// By the barrier alone.
     Unwrapped,
@@ -87,5 +87,6 @@ pub fn inspect(record: &[u8]) -> Result<Coverage, Error> {
         return Ok(Coverage::Unwrapped);
     }
     let (_, entry_key) = split_wrapped(record)?;
-    Ok(Coverage::Wrapped { key_id: Wrapped::decode(entry_key)?.key_id })
+    let key_ids = Wrapped::decode_all(entry_key)?.into_iter().map(|wrapped| wrapped.key_id).collect();
+    Ok(Coverage::Wrapped { key_ids })
 }

@@ -27,4 +27,4 @@ pub use barrier::{Barrier, Founding, OpenError};
 pub use format::{Coverage, inspect};
 pub use keyring::TermInfo;
 pub use records::SealRecords;
-pub use wrap::{CACHED_ENTRY_KEYS, SealWrap};
+pub use wrap::{CACHED_ENTRY_KEYS, SealSet, SealWrap};

@@ -16,22 +16,74 @@ use crate::recent::Shards;
 /// default arena. Values are never kept.
 pub const CACHED_ENTRY_KEYS: usize = 16_384;
 
+/// The seals of one store. Each has a key id of its own.
+#[derive(Clone, Default)]
+pub struct SealSet {
+    /// Each of these wraps, so any of them unwraps. None: nothing is wrapped.
+    pub wrapping: Vec<Arc<dyn Seal>>,
+    /// These unwrap what they wrapped before, and wrap no more.
+    pub leaving: Vec<Arc<dyn Seal>>,
+}
+
+impl SealSet {
+    /// One that wraps.
+    pub fn of(seal: Arc<dyn Seal>) -> Self {
+        Self { wrapping: vec![seal], leaving: Vec::new() }
+    }
+
+    /// Wraps by each seal that does its part. One is enough: the value is readable, and a rewrap adds the others.
+    fn wrap(&self, entry_key: &Secret, aad: &[u8]) -> Result<Vec<Wrapped>, Error> {
+        let (healthy, ailing): (Vec<_>, Vec<_>) = self.wrapping.iter().partition(|seal| seal.is_healthy());
+        let mut failure = None;
+        for seals in [healthy, ailing] {
+            let wrap = |seal: &Arc<dyn Seal>| seal.wrap(entry_key, aad).map_err(|error| failure = Some(error)).ok();
+            let wrapped: Vec<Wrapped> = seals.into_iter().filter_map(wrap).collect();
+            if !wrapped.is_empty() {
+                return Ok(wrapped);
+            }
+        }
+        Err(failure.unwrap_or_else(|| Error::internal("nothing wraps, and something was to be wrapped")))
+    }
+
+    /// Unwraps by any seal that can, the healthy ones first.
+    pub fn unwrap(&self, wrapped: &[Wrapped], aad: &[u8]) -> Result<Secret, Error> {
+        let mut able: Vec<(&Arc<dyn Seal>, &Wrapped)> = Vec::new();
+        for wrapped in wrapped {
+            let theirs = self.wrapping.iter().chain(&self.leaving).filter(|seal| seal.key_id() == wrapped.key_id);
+            able.extend(theirs.map(|seal| (seal, wrapped)));
+        }
+        able.sort_by_key(|(seal, _)| !seal.is_healthy());
+        let ids: Vec<&str> = wrapped.iter().map(|wrapped| wrapped.key_id.0.as_str()).collect();
+        let mut failure = Error::HsmUnavailable {
+            reason: format!("what is needed is wrapped by seal key {}, and no such seal is configured", ids.join(", ")),
+        };
+        for (seal, wrapped) in able {
+            match seal.unwrap(wrapped, aad) {
+                Ok(plain) => return Ok(plain),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+}
+
 /// Wraps the writes that ask for it (`seal_wrap`) and unwraps what was wrapped.
 ///
-/// Each value gets a fresh entry key; the seal wraps that key, bound to the record's place, so that wrapped values cannot
+/// Each value gets a fresh entry key; the seals wrap that key, bound to the record's place, so that wrapped values cannot
 /// be swapped. With no seal everything is stored as it comes, and what was wrapped before is [`Error::HsmUnavailable`].
 pub struct SealWrap<S> {
     store: S,
-    seal: RwLock<Option<Arc<dyn Seal>>>,
+    seals: RwLock<Arc<SealSet>>,
     recent: Shards<Secret>,
     /// Counts calls of `forget`, so that a key whose unwrapping was under way is not kept after it.
     forgotten: AtomicU64,
 }
 
 impl<S: Store<Ciphertext>> SealWrap<S> {
-    /// Wraps by `seal`, if there is one, on the way to `store`.
-    pub fn new(store: S, seal: Option<Arc<dyn Seal>>) -> Self {
-        Self { store, seal: RwLock::new(seal), recent: Shards::new(CACHED_ENTRY_KEYS), forgotten: AtomicU64::new(0) }
+    /// Wraps by `seals` on the way to `store`.
+    pub fn new(store: S, seals: SealSet) -> Self {
+        let seals = RwLock::new(Arc::new(seals));
+        Self { store, seals, recent: Shards::new(CACHED_ENTRY_KEYS), forgotten: AtomicU64::new(0) }
     }
 
     /// The store below.
@@ -39,9 +91,14 @@ impl<S: Store<Ciphertext>> SealWrap<S> {
         &self.store
     }
 
-    /// Wraps by `seal` from now on. What another one wrapped is read through this one, which knows the key by its id or not.
-    pub fn set_seal(&self, seal: Option<Arc<dyn Seal>>) {
-        *self.seal.write().unwrap_or_else(PoisonError::into_inner) = seal;
+    /// Wraps and unwraps by `seals` from now on.
+    pub fn set_seals(&self, seals: SealSet) {
+        *self.seals.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(seals);
+    }
+
+    /// The seals in use.
+    pub fn seals(&self) -> Arc<SealSet> {
+        self.seals.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Wipes the unwrapped entry keys.
@@ -55,10 +112,6 @@ impl<S: Store<Ciphertext>> SealWrap<S> {
         self.recent.len()
     }
 
-    fn seal(&self) -> Option<Arc<dyn Seal>> {
-        self.seal.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     fn remember(&self, hash: u128, entry_key: Secret, since: u64) {
         if let Some(mut shard) = self.recent.of(hash)
             && self.forgotten.load(Ordering::SeqCst) == since
@@ -67,10 +120,10 @@ impl<S: Store<Ciphertext>> SealWrap<S> {
         }
     }
 
-    fn wrap(&self, seal: &dyn Seal, key: &Key, value: &[u8]) -> Result<Vec<u8>, Error> {
+    fn wrap(&self, seals: &SealSet, key: &Key, value: &[u8]) -> Result<Vec<u8>, Error> {
         let since = self.forgotten.load(Ordering::SeqCst);
         let entry_key = Secret::random(Cipher::KEY)?;
-        let header = format::wrapped_header(&seal.wrap(&entry_key, &place(key))?)?;
+        let header = format::wrapped_header(&seals.wrap(&entry_key, &place(key))?)?;
         let record = leaving_no_trace(|| Cipher::new(&entry_key)?.seal(&header, &aad(&header, key), value))?;
         self.remember(name_of(&header, key), entry_key, since);
         Ok(record)
@@ -90,12 +143,9 @@ impl<S: Store<Ciphertext>> SealWrap<S> {
         {
             return open(entry_key, record);
         }
-        let wrapped = Wrapped::decode(entry_key)?;
+        let wrapped = Wrapped::decode_all(entry_key)?;
         let since = self.forgotten.load(Ordering::SeqCst);
-        let seal = self.seal().ok_or_else(|| Error::HsmUnavailable {
-            reason: format!("a record is wrapped by seal key {:?}, and no such seal is configured", wrapped.key_id.0),
-        })?;
-        let entry_key = seal.unwrap(&wrapped, &place(key))?;
+        let entry_key = self.seals().unwrap(&wrapped, &place(key))?;
         let plain = open(&entry_key, record)?;
         self.remember(hash, entry_key, since);
         Ok(plain)
@@ -117,10 +167,10 @@ impl<S: Store<Ciphertext>> Store<Ciphertext> for SealWrap<S> {
     }
 
     fn apply(&self, batch: Batch<Ciphertext>) -> Result<(), Error> {
-        let seal = self.seal();
+        let seals = self.seals();
         let wrap = |mut write: Write<Ciphertext>| {
-            if let (true, Some(seal), Some(value)) = (write.seal_wrap, &seal, &mut write.value) {
-                value.0 = self.wrap(seal.as_ref(), &write.key, &value.0)?;
+            if let (true, false, Some(value)) = (write.seal_wrap, seals.wrapping.is_empty(), &mut write.value) {
+                value.0 = self.wrap(&seals, &write.key, &value.0)?;
             }
             Ok(write)
         };

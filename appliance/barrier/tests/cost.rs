@@ -13,7 +13,7 @@ mod common;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use barrier::SealWrap;
+use barrier::{SealSet, SealWrap};
 use common::{Disk, TableSeal, apply, founded, key, put};
 use framework::{Page, Prefix, Secret, Store, Write};
 
@@ -36,7 +36,7 @@ fn measure(what: &str, mut work: impl FnMut(u32)) {
 #[ignore = "a measurement"]
 fn cost() {
     let disk = Arc::new(Disk::default());
-    let (barrier, _) = founded(SealWrap::new(disk.clone(), Some(Arc::new(TableSeal::default()))));
+    let (barrier, _) = founded(SealWrap::new(disk.clone(), SealSet::of(Arc::new(TableSeal::default()))));
     let folder = "logical/3f2a9c51-77d0-4a1e-9a56-0c0f6f6d2b11/versions/team/app";
     let name = |at: u32| format!("{folder}/secret-{at}");
     for (bytes, wrap) in [(64, false), (1024, false), (1024, true)] {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Barrier as Rendezvous};
 
 use aes_gcm_siv::aead::{Aead, Payload};
 use aes_gcm_siv::{Aes256GcmSiv, KeyInit};
-use barrier::{Barrier, Founding, SealWrap};
+use barrier::{Barrier, Founding, SealSet, SealWrap};
 use common::{Disk, TableSeal, apply, put, read};
 use framework::{Page, Prefix, Secret, Store, Timestamp, Write};
 use hardening::WipingAllocator;
@@ -71,7 +71,7 @@ fn keyring_needles(disk: &Disk, root: &Secret) -> Vec<u64> {
 #[test]
 fn keys_stay_in_guarded_memory_and_none_is_left_after_closing() {
     let disk = Arc::new(Disk::default());
-    let barrier = Arc::new(Barrier::new(SealWrap::new(disk.clone(), Some(Arc::new(TableSeal::default())))));
+    let barrier = Arc::new(Barrier::new(SealWrap::new(disk.clone(), SealSet::of(Arc::new(TableSeal::default())))));
     let root = Secret::random(32).unwrap();
     barrier.initialise(&root, Founding::default(), Timestamp::default()).unwrap();
     barrier.open(&root).unwrap();

@@ -7,7 +7,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use barrier::{Barrier, Coverage, SealWrap, inspect};
+use barrier::{Barrier, Coverage, SealSet, SealWrap, inspect};
 use common::{Disk, TableSeal, apply, founded, integrity, key, put, read};
 use framework::{Error, KeyId, Secret, Write};
 
@@ -19,8 +19,12 @@ fn wrapped(name: &str, value: &[u8]) -> Write<Secret> {
 
 fn fresh() -> (Wrapping, Arc<Disk>, Arc<TableSeal>) {
     let (disk, seal) = (Arc::new(Disk::default()), Arc::new(TableSeal::default()));
-    let (barrier, _) = founded(SealWrap::new(disk.clone(), Some(seal.clone())));
+    let (barrier, _) = founded(SealWrap::new(disk.clone(), SealSet::of(seal.clone())));
     (barrier, disk, seal)
+}
+
+fn wrapped_by(labels: &[&str]) -> Coverage {
+    Coverage::Wrapped { key_ids: labels.iter().map(|label| KeyId((*label).into())).collect() }
 }
 
 fn place(barrier: &Wrapping, name: &str) -> String {
@@ -34,7 +38,7 @@ fn what_asks_for_it_is_wrapped_and_says_so() {
     assert_eq!(read(&barrier, "a").unwrap().unwrap(), b"1");
     assert_eq!(read(&barrier, "b").unwrap().unwrap(), b"2");
     let coverage = |name: &str| inspect(&disk.raw(&place(&barrier, name))).unwrap();
-    assert_eq!(coverage("a"), Coverage::Wrapped { key_id: KeyId("table".into()) });
+    assert_eq!(coverage("a"), wrapped_by(&["table"]));
     assert_eq!(coverage("b"), Coverage::Unwrapped);
     assert_eq!(inspect(&disk.raw("_/keyring")).unwrap(), Coverage::Unwrapped);
 }
@@ -107,15 +111,42 @@ fn swaps_bit_flips_and_cuts_are_detected_cold_and_warm() {
 #[test]
 fn without_a_seal_values_are_stored_unwrapped_and_wrapped_ones_name_the_lack() {
     let (disk, seal) = (Arc::new(Disk::default()), Arc::new(TableSeal::default()));
-    let (barrier, _) = founded(SealWrap::new(disk.clone(), None));
+    let (barrier, _) = founded(SealWrap::new(disk.clone(), SealSet::default()));
     apply(&barrier, vec![wrapped("a", b"1")]).unwrap();
     assert_eq!(inspect(&disk.raw(&place(&barrier, "a"))).unwrap(), Coverage::Unwrapped);
-    barrier.store().set_seal(Some(seal));
+    barrier.store().set_seals(SealSet::of(seal));
     apply(&barrier, vec![wrapped("b", b"2")]).unwrap();
     assert_eq!(read(&barrier, "a").unwrap().unwrap(), b"1", "what was stored before the seal stays readable");
-    barrier.store().set_seal(None);
+    barrier.store().set_seals(SealSet::default());
     barrier.store().forget();
-    assert!(matches!(read(&barrier, "b"), Err(Error::HsmUnavailable { reason }) if reason.contains("\"table\"")));
+    assert!(matches!(read(&barrier, "b"), Err(Error::HsmUnavailable { reason }) if reason.contains("seal key table")));
+}
+
+#[test]
+fn several_seals_each_wrap_and_any_of_them_unwraps() {
+    let disk = Arc::new(Disk::default());
+    let seals = ["one", "two", "old"].map(|label| Arc::new(TableSeal::labelled(label)));
+    let [one, two, old] = seals.clone();
+    let (barrier, _) = founded(SealWrap::new(disk.clone(), SealSet::of(old.clone())));
+    let switch = |at: usize, off: bool| seals[at].broken.store(off, Ordering::SeqCst);
+    let coverage = |name: &str| inspect(&disk.raw(&place(&barrier, name))).unwrap();
+    let reads = |name: &str| {
+        barrier.store().forget();
+        read(&barrier, name).is_ok()
+    };
+    apply(&barrier, vec![wrapped("before", b"0")]).unwrap();
+    barrier.store().set_seals(SealSet { wrapping: vec![one, two], leaving: vec![old] });
+    apply(&barrier, vec![wrapped("both", b"1")]).unwrap();
+    switch(0, true);
+    apply(&barrier, vec![wrapped("second", b"2")]).unwrap();
+    assert_eq!((coverage("both"), coverage("second")), (wrapped_by(&["one", "two"]), wrapped_by(&["two"])));
+    assert!(reads("before") && reads("both") && reads("second"), "by the one that is left over");
+    switch(0, false);
+    switch(1, true);
+    assert!(reads("both") && !reads("second"));
+    switch(0, true);
+    assert!(!reads("both") && reads("before"));
+    assert!(matches!(apply(&barrier, vec![wrapped("none", b"3")]), Err(Error::HsmUnavailable { .. })));
 }
 
 #[test]

@@ -18,7 +18,7 @@ struct Kept {
     shares: Vec<(String, String)>,
 }
 
-fn place(set: KeySet) -> &'static str {
+pub(crate) fn place(set: KeySet) -> &'static str {
     match set {
         KeySet::Unseal => names::UNSEAL_BACKUP,
         KeySet::Recovery => names::RECOVERY_BACKUP,
@@ -36,6 +36,15 @@ pub(crate) fn keep(
     let kept = Kept { nonce: nonce.to_owned(), shares: shares.collect() };
     let record = serde_json::to_vec(&kept).map_err(Error::internal)?;
     writes(|view| view.put(place(set), Secret::transient(record)))
+}
+
+/// The writes that move what is kept of shares whose office changes.
+pub(crate) fn moved(kept: Option<&Secret>, from: KeySet, to: KeySet) -> Result<Vec<Write<Secret>>, Error> {
+    let Some(kept) = kept.filter(|_| from != to) else { return Ok(Vec::new()) };
+    writes(|view| {
+        view.put(place(to), kept.try_clone()?)?;
+        view.delete(place(from))
+    })
 }
 
 impl<D: Store<Ciphertext>> ShareBackup for Ceremony<D> {

@@ -4,35 +4,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use barrier::{Barrier, OpenError, SealWrap};
 use framework::{
-    Ciphertext, Clock, Error, InitAnswer, InitRequest, Progress, Rng, SealControl, SealKind, SealStatus, Secret, Store,
+    Ciphertext, Clock, Error, InitAnswer, InitRequest, Progress, Rng, SealControl, SealStatus, Secret, Store,
 };
 use registry::Registry;
-use seals::HsmSeal;
 
 use crate::gathering::Gathering;
 use crate::generate_root::RootAttempt;
 use crate::names::TOKEN_KEY;
+use crate::protection::Protection;
 use crate::record::{self, SealRecord};
 use crate::rekey::Rekeying;
 use crate::turn::{Turn, Turns};
-
-/// What protects the root key, by configuration.
-#[derive(Clone)]
-pub enum Protection {
-    /// Shares held by operators.
-    Shamir,
-    /// An HSM.
-    Hsm(Arc<HsmSeal>),
-}
-
-impl Protection {
-    pub(crate) fn kind(&self) -> SealKind {
-        match self {
-            Self::Shamir => SealKind::Shamir,
-            Self::Hsm(_) => SealKind::Pkcs11,
-        }
-    }
-}
 
 /// What the ceremonies are told.
 pub struct Setting {
@@ -61,7 +43,7 @@ pub struct Ceremony<D> {
 }
 
 impl<D: Store<Ciphertext>> Ceremony<D> {
-    /// Over a sealed barrier. Fails if the store was initialised under another kind of seal than `protection`.
+    /// Over a sealed barrier. Fails if the store needs a seal key that `protection` does not have.
     pub fn new(
         barrier: Arc<Barrier<SealWrap<D>>>,
         registry: Arc<Registry>,
@@ -72,20 +54,7 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
     ) -> Result<Self, Error> {
         let found = barrier.seal_records().get(record::NAME)?;
         let record = found.map(|found| SealRecord::decode(&found.value)).transpose()?;
-        if let Some(record) = &record
-            && !record.is(protection.kind())
-        {
-            return Err(Error::internal(format!(
-                "the storage was initialised under a {} seal, and the configuration names a {} seal: set the seal stanza back; \
-                 moving from one seal to another is not part of this version",
-                record.kind,
-                protection.kind().name()
-            )));
-        }
-        if let (Protection::Hsm(seal), Some(record)) = (&protection, &record) {
-            seal.pin(&record.check_value);
-        }
-        Ok(Self {
+        let this = Self {
             barrier,
             registry,
             protection,
@@ -96,9 +65,14 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
             generating_root: Mutex::default(),
             rekeying: Mutex::default(),
             trouble: Mutex::default(),
-            record: RwLock::new(record),
+            record: RwLock::default(),
             turns: Turns::default(),
-        })
+        };
+        if let Some(record) = record {
+            this.protection.adopt(&record)?;
+            this.set_record(record);
+        }
+        Ok(this)
     }
 
     pub(crate) fn record(&self) -> Option<SealRecord> {
@@ -113,8 +87,9 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
         self.record().ok_or(Error::Uninitialized)
     }
 
-    /// Takes note of a record that is durable.
+    /// Takes note of a record that is durable: the keys that it names wrap from now on.
     pub(crate) fn set_record(&self, record: SealRecord) {
+        self.barrier.store().set_seals(self.protection.wrapping_by(&self.protection.in_use(&record)));
         *self.record.write().unwrap_or_else(PoisonError::into_inner) = Some(record);
     }
 
@@ -132,7 +107,7 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
         loaded.map_err(OpenError::from)
     }
 
-    fn load(&self) -> Result<(), Error> {
+    pub(crate) fn load(&self) -> Result<(), Error> {
         let key = self.read_key(TOKEN_KEY)?;
         let key = key.ok_or_else(|| Error::internal("the key under which tokens are known is missing"))?;
         self.registry.load(&*self.barrier, &key)
@@ -160,6 +135,7 @@ impl<D: Store<Ciphertext>> SealControl for Ceremony<D> {
             sealed,
             threshold: record.as_ref().map_or(0, |record| record.threshold),
             shares: record.as_ref().map_or(0, |record| record.shares),
+            migration: record.as_ref().is_some_and(|record| self.protection.moves(record)),
             progress: lock(&self.unsealing).as_ref().map_or_else(Progress::default, Gathering::progress),
             cluster_name: record.as_ref().filter(|_| !sealed).map(|record| record.cluster_name.clone()),
             cluster_id: record.as_ref().filter(|_| !sealed).map(|record| record.cluster_id.clone()),
@@ -174,6 +150,11 @@ impl<D: Store<Ciphertext>> SealControl for Ceremony<D> {
 
     fn submit(&self, share: Option<Secret>) -> Result<SealStatus, Error> {
         self.unseal(share)?;
+        Ok(self.status())
+    }
+
+    fn migrate(&self, share: Secret) -> Result<SealStatus, Error> {
+        self.give_to_migration(share)?;
         Ok(self.status())
     }
 

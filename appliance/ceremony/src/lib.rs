@@ -1,4 +1,4 @@
-//! Floor 3: the ceremonies of a seal: init, unseal, seal, rekey, generate-root, rotation. Here the barrier, the seals and
+//! Floor 3: the ceremonies of a seal: init, unseal, seal, rekey, generate-root, rotation, migration. Here the barrier, the seals and
 //! the registry meet. A file for each; `control` has what they share, `gathering` how shares come together.
 //!
 //! **Invariant:** initialisation is one batch: afterwards the store has a keyring, the wrapped root key, the first mounts and
@@ -6,6 +6,7 @@
 //! **Invariant:** no lock is held while the HSM or the store is waited for.
 #![forbid(unsafe_code)]
 
+mod align;
 mod backup;
 mod blank;
 mod control;
@@ -15,7 +16,9 @@ mod gathering;
 mod generate_root;
 mod hand_out;
 mod init;
+mod migrate;
 mod names;
+mod protection;
 mod quorum;
 mod record;
 mod rekey;
@@ -25,5 +28,6 @@ mod turn;
 mod unseal;
 mod verify_rekey;
 
-pub use control::{Ceremony, Protection, Setting};
+pub use control::{Ceremony, Setting};
+pub use protection::Protection;
 pub use unseal::Trouble;

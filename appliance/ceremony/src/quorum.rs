@@ -1,6 +1,6 @@
 //! Whether the shares that were gathered are the right ones.
 
-use framework::{Ciphertext, Error, Seal, SealKind, Secret, Store};
+use framework::{Ciphertext, Error, Seal, SealKind, Secret, Store, Wrapped};
 use seals::{ShamirSeal, shamir};
 
 use crate::control::Ceremony;
@@ -23,12 +23,17 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
     pub(crate) fn authorise(&self, record: &SealRecord, shares: &[Secret]) -> Result<Option<Secret>, Error> {
         let Some(key) = unless_invalid(shamir::combine(shares, record.threshold))? else { return Ok(None) };
         let genuine = if record.is(SealKind::Shamir) {
-            unless_invalid(ShamirSeal::from_key(&key)?.unwrap(&record.wrapped()?, ROOT_KEY))?.is_some()
+            unless_invalid(self.unwrap_by_shares(record, &key))?.is_some()
         } else {
             let known = self.read_key(RECOVERY_KEY)?;
             known.ok_or_else(|| Error::internal("the record of the recovery key is missing"))?.ct_eq(key.expose())
         };
         Ok(genuine.then_some(key))
+    }
+
+    /// The root key, by the key that operators hold in shares. [`Error::Invalid`] if that is another one.
+    pub(crate) fn unwrap_by_shares(&self, record: &SealRecord, key: &Secret) -> Result<Secret, Error> {
+        ShamirSeal::from_key(key)?.unwrap(&Wrapped::decode(&record.root_key)?, ROOT_KEY)
     }
 }
 

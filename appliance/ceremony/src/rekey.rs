@@ -13,6 +13,7 @@ use crate::control::{Ceremony, lock};
 use crate::gathering::{Added, Gathering};
 use crate::hand_out::Recipients;
 use crate::names::RECOVERY_KEY;
+use crate::protection::Holder;
 use crate::quorum::wrong_shares;
 use crate::record::{self, SealRecord};
 use crate::store::writes;
@@ -153,7 +154,7 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
             verification_nonce: String::new(),
         };
         if kept_by_hsm(record, set) {
-            self.renew_root_key(record, None, &|| Ok(Vec::new()))?;
+            self.renew_root_key(record, Holder::Hsms(&self.protection.able()?), &|| Ok(Vec::new()))?;
             return Ok(new);
         }
         let key = Secret::random(32)?;
@@ -185,7 +186,7 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
     ) -> Result<(), Error> {
         let next = SealRecord { shares: wanted.shares, threshold: wanted.threshold, ..record.clone() };
         match set {
-            KeySet::Unseal => self.renew_root_key(&next, Some(key), others)?,
+            KeySet::Unseal => self.renew_root_key(&next, Holder::Shares(key), others)?,
             KeySet::Recovery => {
                 let mut records = writes(|view| view.put(RECOVERY_KEY, key.try_clone()?))?;
                 records.extend(others()?);

@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use barrier::Founding;
 use framework::{
-    Ciphertext, Error, KeyRotation, KeyStatus, MountId, Prefix, Seal, Secret, Store, Timestamp, Transaction, Write,
+    Ciphertext, Error, KeyRotation, KeyStatus, MountId, Prefix, Secret, Store, Timestamp, Transaction, Write,
 };
 use registry::RotationPolicy;
-use seals::ShamirSeal;
 
-use crate::control::{Ceremony, Protection};
-use crate::init::wrap_for_good;
+use crate::control::Ceremony;
 use crate::names::UNSEAL_KEY;
-use crate::record::{self, ROOT_KEY, SealRecord};
+use crate::protection::Holder;
+use crate::record::{self, SealRecord};
 use crate::store::writes;
 
 /// How often a change of the keyring is tried while others change it too.
@@ -34,11 +33,13 @@ impl<D: Store<Ciphertext>> KeyRotation for Ceremony<D> {
     fn rotate_root_key(&self) -> Result<(), Error> {
         let _turn = self.turn()?;
         let record = self.open_record()?;
-        let key = match self.protection {
-            Protection::Hsm(_) => None,
-            Protection::Shamir => self.read_key(UNSEAL_KEY)?,
-        };
-        self.renew_root_key(&record, key.as_ref(), &|| Ok(Vec::new()))?;
+        if self.protection.hsms.is_empty() {
+            let key = self.read_key(UNSEAL_KEY)?;
+            let key = key.ok_or_else(|| Error::internal("the record of the unseal key is missing"))?;
+            self.renew_root_key(&record, Holder::Shares(&key), &|| Ok(Vec::new()))?;
+        } else {
+            self.renew_root_key(&record, Holder::Hsms(&self.protection.able()?), &|| Ok(Vec::new()))?;
+        }
         tracing::info!("the keyring lies under a new root key");
         Ok(())
     }
@@ -61,24 +62,19 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
         Ok(due)
     }
 
-    /// Puts the keyring under a new root key and stores `record` with that key wrapped: by the HSM, or by `key`, which
-    /// operators hold in shares. One batch with what `others` writes.
+    /// Puts the keyring under a new root key that `holder` holds, and stores `record` with that. One batch with what `others`
+    /// writes.
     pub(crate) fn renew_root_key(
         &self,
         record: &SealRecord,
-        key: Option<&Secret>,
+        holder: Holder<'_>,
         others: &dyn Fn() -> Result<Vec<Write<Secret>>, Error>,
     ) -> Result<(), Error> {
         let root = Secret::random(32)?;
-        let root_key = match (&self.protection, key) {
-            (Protection::Hsm(seal), _) => wrap_for_good(seal, &root)?,
-            (Protection::Shamir, Some(key)) => ShamirSeal::from_key(key)?.wrap(&root, ROOT_KEY)?.encode(),
-            (Protection::Shamir, None) => return Err(Error::internal("the record of the unseal key is missing")),
-        };
-        let next = SealRecord { root_key, ..record.clone() };
+        let next = record.held(holder.hold(&root)?);
         again_on_conflict(|| {
             let mut records = others()?;
-            if let Some(key) = key {
+            if let Holder::Shares(key) = holder {
                 records.extend(writes(|view| view.put(UNSEAL_KEY, key.try_clone()?))?);
             }
             self.barrier

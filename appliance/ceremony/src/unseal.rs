@@ -1,19 +1,21 @@
 //! `sys/unseal`, and what an HSM does in its place.
 
 use barrier::OpenError;
-use framework::{Ciphertext, Error, Seal, SealKind, Secret, Store};
-use seals::{ShamirSeal, shamir};
+use framework::{Ciphertext, Error, SealKind, Secret, Store};
+use seals::shamir;
 
-use crate::control::{Ceremony, Protection, lock};
+use crate::control::{Ceremony, lock};
 use crate::gathering::{Added, Gathering};
 use crate::quorum::{unless_invalid, wrong_shares};
-use crate::record::{ROOT_KEY, SealRecord};
+use crate::record::SealRecord;
 
 /// Why the HSM has not unsealed the server yet.
 #[derive(Debug)]
 pub enum Trouble {
     /// Nothing to unseal: `sys/init` comes first.
     Uninitialized,
+    /// The storage lies under another seal: a quorum has to move it first (`sys/unseal` with `migrate`).
+    Moving,
     /// Asking again may help.
     Transient(Error),
     /// Asking again will not help before somebody changes something.
@@ -21,17 +23,17 @@ pub enum Trouble {
 }
 
 impl<D: Store<Ciphertext>> Ceremony<D> {
-    /// Unseals by the HSM, once. Says why it did not work; the reason is in the status too until it does.
+    /// Unseals by an HSM, once. Says why it did not work; the reason is in the status too until it does.
     pub fn unseal_by_hsm(&self) -> Result<(), Trouble> {
-        let Protection::Hsm(seal) = &self.protection else {
-            return Err(Trouble::Operator(Error::invalid("no HSM is configured")));
-        };
         let Some(record) = self.record() else { return Err(Trouble::Uninitialized) };
+        if self.protection.moves(&record) {
+            return Err(Trouble::Moving);
+        }
         let result = self.turn().and_then(|_turn| {
             if !self.barrier.is_sealed() {
                 return Ok(());
             }
-            let root = seal.unwrap(&record.wrapped()?, ROOT_KEY)?;
+            let root = self.protection.unwrap(&record)?;
             self.open(&root).map_err(Error::from)
         });
         *lock(&self.trouble) = result.as_ref().err().map(inside);
@@ -51,6 +53,9 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
         if !self.barrier.is_sealed() {
             return Ok(());
         }
+        if self.protection.moves(&record) {
+            return Err(Error::invalid("migrate option not provided and seal migration is pending"));
+        }
         if record.is(SealKind::Pkcs11) {
             return Err(Error::invalid(
                 "the HSM unseals this server when it starts; recovery keys authorise, they do not decrypt. Start the \
@@ -64,7 +69,7 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
     }
 
     /// Takes a share; gives all of them, and ends the attempt, when there are enough.
-    fn gather(&self, share: Secret, threshold: u8) -> Result<Option<Vec<Secret>>, Error> {
+    pub(crate) fn gather(&self, share: Secret, threshold: u8) -> Result<Option<Vec<Secret>>, Error> {
         let mut unsealing = lock(&self.unsealing);
         let mut gathering = unsealing.take().unwrap_or_else(|| Gathering::new(&*self.rng));
         let added = gathering.add(share, threshold);
@@ -82,8 +87,7 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
         let _turn = self.turn()?;
         let wrong = || wrong_shares("the attempt");
         let key = unless_invalid(shamir::combine(shares, record.threshold))?.ok_or_else(wrong)?;
-        let root = ShamirSeal::from_key(&key)?.unwrap(&record.wrapped()?, ROOT_KEY);
-        let root = unless_invalid(root)?.ok_or_else(wrong)?;
+        let root = unless_invalid(self.unwrap_by_shares(record, &key))?.ok_or_else(wrong)?;
         self.open(&root).map_err(|error| match error {
             OpenError::WrongRootKey => wrong(),
             OpenError::Failed(error) => error,

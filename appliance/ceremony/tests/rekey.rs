@@ -163,7 +163,7 @@ fn recovery_shares_are_renewed_beside_an_hsm() {
     assert!(authorise(&server, &new.shares) && !authorise(&server, &old));
     // The root key too, by authority of the recovery shares; the HSM keeps it, so there is nothing to give out.
     assert!(rekeyed(&server, Unseal, wanted(5, 3, false), &new.shares).shares.is_empty());
-    let again = Server::start(&disk.copy(), ceremony::Protection::Hsm(hsm.seal()));
+    let again = Server::start(&disk.copy(), common::behind(&[&hsm], &[]));
     again.ceremony.unseal_by_hsm().unwrap();
     assert!(authorise(&again, &new.shares));
 }

@@ -10,8 +10,8 @@ pub(crate) enum Invocation {
     Server(ServerOptions),
     /// `role server …`: started by the monitor only.
     ServerRole(ServerOptions),
-    /// `role hsm …`: started by the monitor only, with the exit code of an earlier one whose PIN was refused.
-    HsmRole(ServerOptions, Option<u8>),
+    /// `role hsm …`: started by the monitor only.
+    HsmRole(HsmRole),
     Hsm(HsmCommand),
     Compliance(ComplianceCommand),
     Version,
@@ -34,10 +34,21 @@ pub(crate) struct DevOptions {
     pub(crate) address: SocketAddr,
 }
 
+/// `role hsm …`.
+pub(crate) struct HsmRole {
+    pub(crate) options: ServerOptions,
+    /// Name of the seal whose HSM it is.
+    pub(crate) seal: String,
+    /// Exit code of an earlier one whose PIN was refused.
+    pub(crate) pin_refused: Option<u8>,
+}
+
 /// `holdfast hsm …`.
 pub(crate) struct HsmCommand {
     pub(crate) verb: HsmVerb,
     pub(crate) config: Vec<PathBuf>,
+    /// Name of the seal stanza; the first, if there is none.
+    pub(crate) seal: Option<String>,
     pub(crate) json: bool,
     pub(crate) dry_run: bool,
     /// By whose rules the doctor judges.
@@ -64,7 +75,7 @@ pub(crate) fn help() -> String {
     format!(
         "Usage: holdfast <command> [args]\n\nServer commands:\n\
          \x20   server     Start a server: -config=FILE (several allowed), or -dev [-dev-root-token-id=T] [-dev-listen-address=A]\n\
-         \x20   hsm        The HSM without a server: init [-dry-run], status, keys, doctor [-profile=P]; all with -config=FILE [-format=json]\n\
+         \x20   hsm        The HSM without a server: init [-dry-run], status, keys, doctor [-profile=P]; all with -config=FILE [-seal=NAME] [-format=json]\n\
          \x20   compliance What an auditor asks: syscalls [-role=monitor|server|hsm] [-format=json], the seccomp rules with their reasons\n\
          \x20   version    Print the version\n\nClient commands:\n{}",
         cli::usage()
@@ -80,13 +91,7 @@ impl Invocation {
             ["server" | "hsm" | "compliance", "-h" | "-help" | "--help"] => Ok(Self::Help),
             ["server", rest @ ..] => ServerOptions::read(rest).map(Self::Server),
             ["role", "server", rest @ ..] => ServerOptions::read(rest).map(Self::ServerRole),
-            ["role", "hsm", rest @ ..] => {
-                let refused = rest.first().and_then(|first| first.strip_prefix("-pin-refused="));
-                let rest = if refused.is_some() { rest.get(1..).unwrap_or_default() } else { rest };
-                let refused =
-                    refused.map(|code| code.parse().map_err(|_| format!("-pin-refused={code}"))).transpose()?;
-                ServerOptions::read(rest).map(|options| Self::HsmRole(options, refused))
-            }
+            ["role", "hsm", rest @ ..] => HsmRole::read(rest).map(Self::HsmRole),
             ["hsm", rest @ ..] => HsmCommand::read(rest).map(Self::Hsm),
             ["compliance", rest @ ..] => ComplianceCommand::read(rest).map(Self::Compliance),
             _ => Ok(Self::Client),
@@ -175,6 +180,22 @@ impl ServerOptions {
     }
 }
 
+impl HsmRole {
+    /// Its own flags come first: `-seal=NAME`, and `-pin-refused=CODE` if that is so.
+    fn read(arguments: &[&str]) -> Result<Self, String> {
+        let (seal, mut rest) = match arguments {
+            [first, rest @ ..] => (first.strip_prefix("-seal=").ok_or("role hsm: -seal is missing")?, rest),
+            [] => return Err("role hsm: -seal is missing".to_owned()),
+        };
+        let refused = rest.first().and_then(|first| first.strip_prefix("-pin-refused="));
+        if refused.is_some() {
+            rest = rest.get(1..).unwrap_or_default();
+        }
+        let pin_refused = refused.map(|code| code.parse().map_err(|_| format!("-pin-refused={code}"))).transpose()?;
+        Ok(Self { options: ServerOptions::read(rest)?, seal: seal.to_owned(), pin_refused })
+    }
+}
+
 impl HsmCommand {
     fn read(arguments: &[&str]) -> Result<Self, String> {
         let (verb, rest) = match arguments {
@@ -188,10 +209,11 @@ impl HsmCommand {
                 );
             }
         };
-        let mut command = Self { verb, config: Vec::new(), json: false, dry_run: false, profile: None };
+        let mut command = Self { verb, config: Vec::new(), seal: None, json: false, dry_run: false, profile: None };
         flags(rest, "hsm", &["dry-run"], |name, value| {
             match (name, value) {
                 ("config", path) => command.config.push(path.into()),
+                ("seal", name) => command.seal = Some(name.to_owned()),
                 ("format", "json") => command.json = true,
                 ("format", "table") => command.json = false,
                 ("format", other) => return Err(format!("hsm: -format={other} is not supported: take json or table")),
@@ -257,7 +279,8 @@ mod tests {
             "compliance syscalls -format=xml",
             "hsm status -profile=cloudhsm",
             "hsm doctor -profile=nobody",
-            "role hsm -pin-refused=x",
+            "role hsm",
+            "role hsm -seal=a -pin-refused=x",
             "server -pin-refused=160",
         ] {
             assert!(read(bad).is_err(), "{bad}");

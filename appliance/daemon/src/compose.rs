@@ -3,16 +3,16 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use barrier::{Barrier, SealWrap};
+use barrier::{Barrier, SealSet, SealWrap};
 use ceremony::{Ceremony, Protection, Setting};
 use framework::{
-    Catalog, Clock, Error, GenerateToken, InitAnswer, InitRequest, KeyRotation, Rekey, Rng, Seal, SealControl,
-    SealHealth, SealStatus, Secret, ShareBackup, SteadyClock, Store, SystemClock, SystemRng, VerifyRekey,
+    Catalog, Clock, Error, GenerateToken, InitAnswer, InitRequest, KeyRotation, Rekey, Rng, SealControl, SealHealth,
+    SealStatus, Secret, ShareBackup, SteadyClock, Store, SystemClock, SystemRng, VerifyRekey,
 };
 use hardening::arena;
 use pipeline::Pipeline;
 use registry::{DeclaredDevice, Registry, Settings};
-use seals::{HsmSeal, Shares};
+use seals::HsmSeal;
 use storage::{Options, Storage};
 
 use crate::config::{self, Config};
@@ -52,6 +52,10 @@ impl SealControl for Control {
         self.ceremony.submit(share)
     }
 
+    fn migrate(&self, share: Secret) -> Result<SealStatus, Error> {
+        self.ceremony.migrate(share)
+    }
+
     fn seal(&self) -> Result<(), Error> {
         self.ceremony.seal()?;
         if let Some(connections) = self.connections.get() {
@@ -71,15 +75,12 @@ pub(crate) fn guarded_memory(config: &Config, role: &str) -> Result<(), Fatal> {
 }
 
 /// Opens the storage and builds everything above it. The barrier is sealed.
-pub(crate) fn build(config: &Config, hsm: Option<Arc<HsmSeal>>, root_token: Option<Secret>) -> Result<Parts, Fatal> {
+/// `hsms` are those of the configuration, in its order.
+pub(crate) fn build(config: &Config, hsms: &[Arc<HsmSeal>], root_token: Option<Secret>) -> Result<Parts, Fatal> {
     let storage = storage::open(config.storage.kind, config.storage.path.as_deref(), Options::default())
         .map_err(|error| Fatal::Part(error.to_string()))?;
-    let seal = hsm.clone().map(|hsm| hsm as Arc<dyn Seal>);
-    let seal_health: Arc<dyn SealHealth> = match &hsm {
-        Some(hsm) => Arc::clone(hsm) as Arc<dyn SealHealth>,
-        None => Arc::new(Shares),
-    };
-    let barrier = Arc::new(Barrier::new(SealWrap::new(Arc::clone(&storage), seal)));
+    // Which seals wrap is for the ceremonies to say, who know which the storage lies under.
+    let barrier = Arc::new(Barrier::new(SealWrap::new(Arc::clone(&storage), SealSet::default())));
     let clock: Arc<dyn Clock> = Arc::new(SteadyClock::new(SystemClock, CLOCK_PATIENCE));
     let rng: Arc<dyn Rng> = Arc::new(SystemRng);
     let settings = Settings {
@@ -90,7 +91,11 @@ pub(crate) fn build(config: &Config, hsm: Option<Arc<HsmSeal>>, root_token: Opti
         ..Settings::default()
     };
     let registry = Arc::new(Registry::new(Arc::clone(&clock), Arc::clone(&rng), settings));
-    let protection = hsm.map_or(Protection::Shamir, Protection::Hsm);
+    let mut protection = Protection::default();
+    for (seal, hsm) in hsms.iter().zip(&config.hsms) {
+        let home = if hsm.disabled { &mut protection.leaving } else { &mut protection.hsms };
+        home.push(Arc::clone(seal));
+    }
     let setting = Setting { storage: config.storage.name(), cluster_name: config.cluster_name.clone(), root_token };
     let ceremony = Ceremony::new(
         Arc::clone(&barrier),
@@ -110,7 +115,7 @@ pub(crate) fn build(config: &Config, hsm: Option<Arc<HsmSeal>>, root_token: Opti
         let core = system::Core {
             registry: Arc::clone(&registry),
             control: Arc::clone(&control) as Arc<dyn SealControl>,
-            seal_health,
+            seal_health: Arc::clone(&ceremony) as Arc<dyn SealHealth>,
             ceremonies: system::Ceremonies {
                 root: Arc::clone(&ceremony) as Arc<dyn GenerateToken>,
                 rekey: Arc::clone(&ceremony) as Arc<dyn Rekey>,

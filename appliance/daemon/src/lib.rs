@@ -32,9 +32,7 @@ pub fn main() -> ExitCode {
         Err(message) => Err(message),
         Ok(Invocation::Server(options)) => roles::monitor::run(&options).map_err(|error| error.to_string()),
         Ok(Invocation::ServerRole(options)) => roles::server::run(&options).map_err(|error| error.to_string()),
-        Ok(Invocation::HsmRole(options, refused)) => {
-            roles::hsm::run(&options, refused).map_err(|error| error.to_string())
-        }
+        Ok(Invocation::HsmRole(role)) => roles::hsm::run(&role).map_err(|error| error.to_string()),
         Ok(Invocation::Hsm(command)) => commands::hsm::run(&command),
         Ok(Invocation::Compliance(command)) => commands::compliance::run(&command),
         Ok(Invocation::Version) => {

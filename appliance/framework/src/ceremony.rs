@@ -20,6 +20,8 @@ pub struct SealStatus {
     pub threshold: u8,
     /// Shares that exist.
     pub shares: u8,
+    /// Whether the configuration names another seal than the storage lies under, and a quorum is waited for to move.
+    pub migration: bool,
     /// How far the present attempt to unseal has come.
     pub progress: Progress,
     /// Name of this cluster, once unsealed.
@@ -75,6 +77,11 @@ pub trait SealControl: Send + Sync {
 
     /// Takes one share; `None` abandons the attempt. Unseals when enough are there.
     fn submit(&self, share: Option<Secret>) -> Result<SealStatus, Error>;
+
+    /// Takes one share of the old seal, for moving from it to the one that the configuration names. With enough of them the
+    /// new seal protects the storage, which is unsealed; whatever ends the server before, the old one still does.
+    /// [`Error::Invalid`] if there is nothing to move.
+    fn migrate(&self, share: Secret) -> Result<SealStatus, Error>;
 
     /// Forgets every key. After this no secret is left in the process.
     fn seal(&self) -> Result<(), Error>;

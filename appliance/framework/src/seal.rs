@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{Error, Secret};
 
 /// Names the key that wrapped something: a label, never a handle or a slot.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct KeyId(pub String);
 
 impl fmt::Display for KeyId {
@@ -51,7 +51,46 @@ impl Wrapped {
         let id = std::str::from_utf8(id).map_err(|_| malformed())?;
         Ok(Self { key_id: KeyId(id.to_owned()), mechanism: u32::from_be_bytes([a, b, c, d]), blob: blob.to_vec() })
     }
+
+    /// The stored form of one value as several keys wrapped it: format 2, how many (u8), then for each the length (big-endian
+    /// u16) and [`Wrapped::encode`]. One alone is stored as that.
+    pub fn encode_all(all: &[Self]) -> Result<Vec<u8>, Error> {
+        if let [one] = all {
+            return Ok(one.encode());
+        }
+        let too_many = |_| Error::internal("a value is wrapped by more than 255 keys");
+        let mut bytes = vec![SEVERAL, u8::try_from(all.len()).map_err(too_many)?];
+        for one in all {
+            let one = one.encode();
+            let length =
+                u16::try_from(one.len()).map_err(|_| Error::internal("a wrapped value is over 64 KiB long"))?;
+            bytes.extend_from_slice(&length.to_be_bytes());
+            bytes.extend_from_slice(&one);
+        }
+        Ok(bytes)
+    }
+
+    /// Reads that form, whether one key wrapped the value or several. `bytes` may come from a damaged or hostile disk.
+    pub fn decode_all(bytes: &[u8]) -> Result<Vec<Self>, Error> {
+        let malformed = || Error::internal("a value wrapped by several keys has no valid header");
+        let (count, mut rest) = match bytes {
+            [SEVERAL, count, rest @ ..] => (*count, rest),
+            _ => return Ok(vec![Self::decode(bytes)?]),
+        };
+        let mut all = Vec::new();
+        for _ in 0..count {
+            let (length, after) = rest.split_first_chunk::<2>().ok_or_else(malformed)?;
+            let (one, after) =
+                after.split_at_checked(usize::from(u16::from_be_bytes(*length))).ok_or_else(malformed)?;
+            all.push(Self::decode(one)?);
+            rest = after;
+        }
+        if rest.is_empty() && count > 0 { Ok(all) } else { Err(malformed()) }
+    }
 }
+
+/// First byte of a value that several keys wrapped.
+const SEVERAL: u8 = 2;
 
 /// A key outside the store that wraps the root key and, for seal-wrapped paths, entry keys.
 ///
@@ -65,6 +104,11 @@ pub trait Seal: Send + Sync {
 
     /// Unwraps; fails unless key, blob and `aad` are those of the wrapping. The result is locked.
     fn unwrap(&self, wrapped: &Wrapped, aad: &[u8]) -> Result<Secret, Error>;
+
+    /// Whether it did what it was last asked, as far as is known without asking. Of several the healthy ones are asked first.
+    fn is_healthy(&self) -> bool {
+        true
+    }
 }
 
 /// Kinds of seal, as `sys/seal-status` names them.
@@ -91,6 +135,8 @@ impl SealKind {
 pub struct SealBackend {
     /// Its name: the kind, unless the configuration gives it one.
     pub name: String,
+    /// Whether it is being left: it unwraps what it wrapped before, and wraps no more.
+    pub disabled: bool,
     /// For how long it has not done what it was asked; `None` while it does.
     pub unhealthy_for: Option<Duration>,
 }
@@ -99,6 +145,9 @@ pub struct SealBackend {
 pub trait SealHealth: Send + Sync {
     /// All backends, at least one.
     fn backends(&self) -> Vec<SealBackend>;
+
+    /// Whether everything that is wrapped is wrapped by every backend that is not being left, and by no other.
+    fn fully_wrapped(&self) -> bool;
 }
 
 #[cfg(test)]
@@ -114,5 +163,12 @@ mod tests {
             assert!(Wrapped::decode(&bytes[..cut]).is_err(), "{cut}");
         }
         assert!(Wrapped::decode(&[2, 0, 0, 0, 0, 0]).is_err());
+
+        let other = Wrapped { key_id: KeyId("another".into()), ..wrapped.clone() };
+        for all in [vec![wrapped.clone()], vec![wrapped, other]] {
+            let bytes = Wrapped::encode_all(&all).unwrap();
+            assert_eq!(Wrapped::decode_all(&bytes).unwrap(), all);
+            assert!(Wrapped::decode_all(&bytes[..19]).is_err());
+        }
     }
 }

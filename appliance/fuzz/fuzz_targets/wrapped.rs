@@ -8,7 +8,10 @@ libfuzzer_sys::fuzz_target!(|record: &[u8]| {
     if let Ok(wrapped) = Wrapped::decode(record) {
         assert_eq!(wrapped.encode(), record);
     }
-    if let Ok(Coverage::Wrapped { key_id }) = barrier::inspect(record) {
-        assert!(key_id.0.len() < 256);
+    if let Ok(wrapped) = Wrapped::decode_all(record) {
+        assert_eq!(Wrapped::decode_all(&Wrapped::encode_all(&wrapped).unwrap()).unwrap(), wrapped);
+    }
+    if let Ok(Coverage::Wrapped { key_ids }) = barrier::inspect(record) {
+        assert!(key_ids.iter().all(|key_id| key_id.0.len() < 256));
     }
 });

@@ -10,4 +10,4 @@ pub mod shamir;
 mod software;
 
 pub use hsm::{HealthCheck, Heartbeat, HsmSeal, HsmState, Limits};
-pub use software::{ShamirSeal, Shares};
+pub use software::ShamirSeal;

@@ -2,7 +2,7 @@
 
 use aes_gcm_siv::aead::inout::InOutBuf;
 use aes_gcm_siv::{AeadInOut, Aes256GcmSiv, KeyInit, Nonce, Tag};
-use framework::{Error, KeyId, Seal, SealBackend, SealHealth, SealKind, Secret, Wrapped};
+use framework::{Error, KeyId, Seal, Secret, Wrapped};
 use hardening::{Guarded, random_bytes, wipe_stack};
 
 const NONCE: usize = 12;
@@ -74,14 +74,4 @@ fn parts(blob: &[u8]) -> Option<(Nonce, &[u8], Tag)> {
     let (nonce, rest) = blob.split_first_chunk::<NONCE>()?;
     let (body, tag) = rest.split_last_chunk::<TAG>()?;
     Some(((*nonce).into(), body, (*tag).into()))
-}
-
-/// Shares in the hands of operators: a backend that cannot fall ill.
-#[derive(Clone, Copy, Debug)]
-pub struct Shares;
-
-impl SealHealth for Shares {
-    fn backends(&self) -> Vec<SealBackend> {
-        vec![SealBackend { name: SealKind::Shamir.name().to_owned(), unhealthy_for: None }]
-    }
 }

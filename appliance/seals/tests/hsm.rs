@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use framework::hsm::{Answer, Description, Failure, FailureKind, Question};
-use framework::{Error, KeyId, Seal, SealHealth, Secret, Wrapped};
+use framework::{Error, KeyId, Seal, Secret, Wrapped};
 use seals::{HealthCheck, Heartbeat, HsmSeal, Limits};
 
 /// The other end of a connection: questions come out, answers go in when the test says so.
@@ -242,7 +242,7 @@ fn while_calls_fail_only_a_few_are_let_through_and_one_success_lets_all() {
     let (id, _) = process.next();
     process.answer(id, &failure(FailureKind::Transient, "C_Decrypt: CKR_FUNCTION_FAILED"));
     unavailable(call.join().unwrap(), "CKR_FUNCTION_FAILED");
-    assert!(seal.backends()[0].unhealthy_for.is_some());
+    assert!(!seal.is_healthy());
     let let_through: Vec<_> = (0..Limits::default().hopeful).map(|_| unwrap_in_thread(&seal)).collect();
     let asked: Vec<u64> = let_through.iter().map(|_| process.next().0).collect();
     unavailable(seal.unwrap(&wrapped(), b""), "CKR_FUNCTION_FAILED");
@@ -250,7 +250,7 @@ fn while_calls_fail_only_a_few_are_let_through_and_one_success_lets_all() {
         process.answer(id, &plain(1));
     }
     let_through.into_iter().for_each(|call| drop(call.join().unwrap().unwrap()));
-    assert_eq!(seal.backends()[0].unhealthy_for, None);
+    assert!(seal.is_healthy());
     process.serve();
     thread::scope(|scope| {
         let calls: Vec<_> = (0..16).map(|_| scope.spawn(|| seal.wrap(&Secret::locked(b"x").unwrap(), b""))).collect();
@@ -261,7 +261,7 @@ fn while_calls_fail_only_a_few_are_let_through_and_one_success_lets_all() {
 #[test]
 fn a_heartbeat_finds_a_new_process_and_its_loss_at_once() {
     let seal = seal(SHORT);
-    assert!(seal.backends()[0].unhealthy_for.is_some(), "nothing is known yet");
+    assert!(!seal.is_healthy(), "nothing is known yet");
     let mut heartbeat = Heartbeat::new(HealthCheck { timeout: SHORT, ..HealthCheck::default() });
     let process = Process::attach(&seal);
     let asked = thread::spawn({
@@ -273,14 +273,14 @@ fn a_heartbeat_finds_a_new_process_and_its_loss_at_once() {
     });
     process.serve();
     let mut heartbeat = asked.join().unwrap();
-    assert_eq!(seal.backends()[0].unhealthy_for, None);
+    assert!(seal.is_healthy());
     seal.detach("gone");
     // Not its time yet, and no new process: nothing is asked, and what is known stays.
     heartbeat.tick(&seal);
     assert_eq!(seal.state().last_error.as_deref(), Some("gone"));
     Process::attach(&seal).serve();
     heartbeat.tick(&seal);
-    assert_eq!(seal.backends()[0].unhealthy_for, None);
+    assert!(seal.is_healthy());
 }
 
 #[test]

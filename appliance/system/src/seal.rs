@@ -102,7 +102,7 @@ fields! {
         key: Option<String>,
         /// Forget the shares given so far.
         reset: bool = false,
-        /// Not supported by this version.
+        /// The share moves the storage to the seal that the configuration names.
         migrate: bool = false,
     }
 
@@ -255,11 +255,9 @@ fn init(control: &dyn SealControl, wanted: Init) -> Result<InitAnswer, Error> {
 }
 
 fn unseal(control: &dyn SealControl, given: Unseal) -> Result<SealStatus, Error> {
-    if given.migrate {
-        return Err(Error::field("migrate", "moving to another seal is not supported by this version"));
-    }
     match given.key {
         _ if given.reset => control.submit(None),
+        Some(key) if !key.is_empty() && given.migrate => control.migrate(shares::parse(&key)?),
         Some(key) if !key.is_empty() => control.submit(Some(shares::parse(&key)?)),
         _ => Err(Error::field("key", "'key' must be specified in request body as JSON, or 'reset' set to true")),
     }
@@ -279,7 +277,7 @@ fn seal_status(status: SealStatus, versions: &Versions) -> Map<String, Json> {
         holdfast_version: versions.product.to_owned(),
         build_date: BUILD_DATE.to_owned(),
         commit_date: BUILD_DATE.to_owned(),
-        migration: false,
+        migration: status.migration,
         cluster_name: status.cluster_name,
         cluster_id: status.cluster_id,
         recovery_seal: recovery,

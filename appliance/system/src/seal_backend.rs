@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use framework::Operation::Read;
-use framework::{Context, Fields, Json, Map, Route, SealBackend, fields};
+use framework::{Context, Fields, Json, Map, Route, SealBackend, SealHealth, fields};
 
 use crate::{Core, Nothing};
 
@@ -11,12 +11,10 @@ pub(crate) fn routes(core: &Core) -> Vec<Route> {
     let health = Arc::clone(&core.seal_health);
     let about = "Whether each backend of the seal does its part.";
     vec![
-        Route::new(Read, "seal-backend-status", about, move |cx: &Context<'_>, _: Nothing| {
-            Ok(status(cx, &health.backends()))
-        })
-        .open()
-        .while_sealed()
-        .bare(),
+        Route::new(Read, "seal-backend-status", about, move |cx: &Context<'_>, _: Nothing| Ok(status(cx, &*health)))
+            .open()
+            .while_sealed()
+            .bare(),
     ]
 }
 
@@ -33,7 +31,7 @@ fields! {
     }
 
     struct Backend {
-        /// Its name: the kind of seal.
+        /// Its name: the kind of seal, unless the configuration gives it one.
         name: String,
         /// Whether it was set up.
         configured: bool,
@@ -46,7 +44,8 @@ fields! {
     }
 }
 
-fn status(cx: &Context<'_>, backends: &[SealBackend]) -> Status {
+fn status(cx: &Context<'_>, health: &dyn SealHealth) -> Status {
+    let backends = health.backends();
     let since = |backend: &SealBackend| {
         let nanos = i64::try_from(backend.unhealthy_for?.as_nanos()).unwrap_or(i64::MAX);
         Some(framework::Timestamp::from_secs(cx.now.nanos().saturating_sub(nanos) / 1_000_000_000))
@@ -54,14 +53,14 @@ fn status(cx: &Context<'_>, backends: &[SealBackend]) -> Status {
     let one = |backend: &SealBackend| -> Map<String, Json> {
         let unhealthy_since = since(backend).map(|since| since.to_string());
         let healthy = unhealthy_since.is_none();
-        Backend { name: backend.name.clone(), configured: true, disabled: false, healthy, unhealthy_since }.emit()
+        Backend { name: backend.name.clone(), configured: true, disabled: backend.disabled, healthy, unhealthy_since }
+            .emit()
     };
     let first = backends.iter().filter_map(since).min();
     Status {
         healthy: first.is_none(),
         unhealthy_since: first.map(|since| since.to_string()),
-        // There is one seal, and what it cannot unwrap is not readable at all.
-        fully_wrapped: true,
+        fully_wrapped: health.fully_wrapped(),
         backends: backends.iter().map(|backend| Json::Object(one(backend))).collect(),
     }
 }

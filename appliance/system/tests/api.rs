@@ -37,6 +37,9 @@ impl SealControl for Absent {
     fn submit(&self, _: Option<Secret>) -> Result<SealStatus, Error> {
         Err(Error::Sealed)
     }
+    fn migrate(&self, _: Secret) -> Result<SealStatus, Error> {
+        Err(Error::Sealed)
+    }
     fn seal(&self) -> Result<(), Error> {
         Err(Error::Sealed)
     }
@@ -104,6 +107,9 @@ impl ShareBackup for Absent {
 impl SealHealth for Absent {
     fn backends(&self) -> Vec<SealBackend> {
         Vec::new()
+    }
+    fn fully_wrapped(&self) -> bool {
+        true
     }
 }
 

@@ -101,8 +101,15 @@ fn a_missing_token_or_key_is_told() {
     server.edit_config("token_label = \"holdfast\"", "token_label = \"elsewhere\"");
     sealed_because(&mut server, &["elsewhere"]);
     server.edit_config("token_label = \"elsewhere\"", "token_label = \"holdfast\"");
+    let tokens = server.folder.path().join("tokens");
+    std::fs::rename(&tokens, server.folder.path().join("old")).unwrap();
+    softhsm_tests::SoftHsm::new(server.folder.path());
+    sealed_because(&mut server, &["holdfast-seal", "hsm init"]);
+    std::fs::remove_dir_all(&tokens).unwrap();
+    std::fs::rename(server.folder.path().join("old"), &tokens).unwrap();
     server.edit_config("key_label = \"holdfast-seal\"", "key_label = \"other-seal\"");
-    sealed_because(&mut server, &["other-seal", "hsm init"]);
+    let (code, said) = server.refused();
+    assert!(code == 1 && said.contains("needs the seal key \"holdfast-seal\""), "{said}");
     server.edit_config("other-seal", "holdfast-seal");
     unseals_again(server);
 }

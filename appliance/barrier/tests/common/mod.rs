@@ -76,6 +76,8 @@ impl Store<Ciphertext> for Disk {
 /// A seal that hides its plaintext behind a table: what it hands out is a number.
 #[derive(Default)]
 pub struct TableSeal {
+    /// Its key id; "table" if it is empty.
+    pub label: &'static str,
     table: Mutex<Vec<(Vec<u8>, Vec<u8>)>>,
     pub unwraps: AtomicUsize,
     pub broken: AtomicBool,
@@ -83,7 +85,7 @@ pub struct TableSeal {
 
 impl Seal for TableSeal {
     fn key_id(&self) -> KeyId {
-        KeyId("table".into())
+        KeyId(if self.label.is_empty() { "table" } else { self.label }.into())
     }
 
     fn wrap(&self, plain: &Secret, aad: &[u8]) -> Result<Wrapped, Error> {
@@ -105,6 +107,10 @@ impl Seal for TableSeal {
 }
 
 impl TableSeal {
+    pub fn labelled(label: &'static str) -> Self {
+        Self { label, ..Self::default() }
+    }
+
     fn check(&self) -> Result<(), Error> {
         match self.broken.load(Ordering::SeqCst) {
             true => Err(Error::HsmUnavailable { reason: "C_Decrypt: CKR_DEVICE_ERROR".into() }),

@@ -14,12 +14,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use barrier::{Barrier, SealWrap};
+use barrier::{Barrier, SealSet, SealWrap};
 use ceremony::{Ceremony, Protection, Setting};
 use framework::hsm::{Answer, Description, Failure, FailureKind, Question};
 use framework::{
-    Batch, Ciphertext, Clock, Error, Given, InitAnswer, InitRequest, Key, Page, Prefix, Seal, SealControl, Secret,
-    Store, SystemRng, Timestamp, Version, Versioned,
+    Batch, Ciphertext, Clock, Error, Given, InitAnswer, InitRequest, Key, Page, Prefix, SealControl, Secret, Store,
+    SystemRng, Timestamp, Version, Versioned,
 };
 use registry::{Registry, Settings};
 use seals::{HsmSeal, Limits};
@@ -167,11 +167,11 @@ pub struct Server {
 impl Server {
     /// A server on this disk, sealed.
     pub fn start(disk: &Arc<Disk>, protection: Protection) -> Self {
-        let seal = match &protection {
-            Protection::Shamir => None,
-            Protection::Hsm(seal) => Some(Arc::clone(seal) as Arc<dyn Seal>),
-        };
-        let barrier = Arc::new(Barrier::new(SealWrap::new(Arc::clone(disk), seal)));
+        Self::try_start(disk, protection).unwrap()
+    }
+
+    pub fn try_start(disk: &Arc<Disk>, protection: Protection) -> Result<Self, Error> {
+        let barrier = Arc::new(Barrier::new(SealWrap::new(Arc::clone(disk), SealSet::default())));
         let clock = Arc::new(HandClock::default());
         let registry =
             Arc::new(Registry::new(Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SystemRng), Settings::default()));
@@ -184,12 +184,12 @@ impl Server {
             Arc::new(SystemRng),
             setting,
         );
-        Self { ceremony: ceremony.unwrap(), registry, barrier, clock }
+        Ok(Self { ceremony: ceremony?, registry, barrier, clock })
     }
 
     /// A new server behind shares, unsealed; the shares.
     pub fn shamir(disk: &Arc<Disk>, shares: u8, threshold: u8) -> (Self, Vec<Secret>) {
-        let server = Self::start(disk, Protection::Shamir);
+        let server = Self::start(disk, Protection::default());
         let made = server.init(shares, threshold);
         assert!(server.opens_with(&made.shares));
         (server, made.shares)
@@ -197,7 +197,7 @@ impl Server {
 
     /// A new server behind an HSM, unsealed; the recovery shares.
     pub fn hsm(disk: &Arc<Disk>, hsm: &Arc<Hsm>) -> (Self, Vec<Secret>) {
-        let server = Self::start(disk, Protection::Hsm(hsm.seal()));
+        let server = Self::start(disk, behind(&[hsm], &[]));
         let made = server.init(3, 2);
         assert!(made.recovery && !server.ceremony.status().sealed);
         (server, made.shares)
@@ -230,9 +230,15 @@ impl Server {
     }
 }
 
+/// A configuration with these HSMs, and these disabled.
+pub fn behind(hsms: &[&Arc<Hsm>], leaving: &[&Arc<Hsm>]) -> Protection {
+    let seals = |hsms: &[&Arc<Hsm>]| hsms.iter().map(|hsm| hsm.seal()).collect();
+    Protection { hsms: seals(hsms), leaving: seals(leaving) }
+}
+
 /// Whether a server on a copy of this disk opens with these shares.
 pub fn opens(disk: &Arc<Disk>, shares: &[Secret]) -> bool {
-    Server::start(&disk.copy(), Protection::Shamir).opens_with(shares)
+    Server::start(&disk.copy(), Protection::default()).opens_with(shares)
 }
 
 pub fn give(share: &Secret, nonce: &str) -> Given {

@@ -7,7 +7,7 @@ use hardening::lockdown::Mode;
 use pkcs11_seal::{ceremony, doctor};
 
 use crate::arguments::{HsmCommand, HsmVerb};
-use crate::config::{self, Seal};
+use crate::config;
 use crate::{compose, log, roles};
 
 pub(crate) fn run(command: &HsmCommand) -> Result<ExitCode, String> {
@@ -15,11 +15,9 @@ pub(crate) fn run(command: &HsmCommand) -> Result<ExitCode, String> {
     log::start(tracing::Level::WARN, false);
     config.hardening = Mode::Report;
     compose::guarded_memory(&config, "hsm").map_err(|error| error.to_string())?;
-    let Seal::Pkcs11(hsm) = &config.seal else {
-        return Err("hsm: the configuration has no seal \"pkcs11\" stanza".to_owned());
-    };
+    let hsm = config.take_hsm(command.seal.as_deref()).map_err(|error| format!("hsm: {error}"))?;
     let pin = hsm.pin.resolve().map_err(|error| error.to_string())?;
-    let module = roles::hsm::module(hsm, pin);
+    let module = roles::hsm::module(&hsm, pin);
     let mut passed = true;
     let (json, text) = match command.verb {
         HsmVerb::Init => {

@@ -4,6 +4,7 @@ mod lockout;
 mod pin;
 mod pkcs11;
 mod read;
+mod seal;
 mod stanzas;
 mod unauthenticated;
 
@@ -22,7 +23,8 @@ pub(crate) use read::{in_memory, load};
 pub(crate) struct Config {
     pub(crate) storage: Storage,
     pub(crate) listeners: Vec<server::Listener>,
-    pub(crate) seal: Seal,
+    /// The HSMs that unseal, the preferred one first, then those that are being left. If none unseals, shares do.
+    pub(crate) hsms: Vec<Hsm>,
     pub(crate) audits: Vec<Audit>,
     /// Ceremonies that need no token.
     pub(crate) unauthenticated: system::Unauthenticated,
@@ -53,13 +55,13 @@ pub(crate) struct Storage {
 }
 
 #[derive(Debug)]
-pub(crate) enum Seal {
-    Shamir,
-    Pkcs11(Box<Hsm>),
-}
-
-#[derive(Debug)]
 pub(crate) struct Hsm {
+    /// What tells it from others.
+    pub(crate) name: String,
+    /// It is being left: it unwraps what it wrapped before, and nothing else.
+    pub(crate) disabled: bool,
+    /// The lowest is asked first.
+    pub(crate) priority: u32,
     pub(crate) library: PathBuf,
     pub(crate) token: pkcs11_seal::TokenChoice,
     pub(crate) key_label: String,
@@ -96,12 +98,22 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
-    /// Drops a PIN that stands in the configuration itself: only the hsm process may have it, and only in guarded memory.
-    pub(crate) fn forget_pin(&mut self) {
-        if let Seal::Pkcs11(hsm) = &mut self.seal
-            && let PinSource::Literal(_) = hsm.pin
-        {
-            hsm.pin = PinSource::Forgotten;
+    /// Drops the PINs that stand in the configuration itself: only an hsm process may have one, and only in guarded memory.
+    pub(crate) fn forget_pins(&mut self) {
+        for hsm in &mut self.hsms {
+            if let PinSource::Literal(_) = hsm.pin {
+                hsm.pin = PinSource::Forgotten;
+            }
+        }
+    }
+
+    /// Takes out the HSM of this name; of no name, the first.
+    pub(crate) fn take_hsm(&mut self, name: Option<&str>) -> Result<Hsm, ConfigError> {
+        let at = self.hsms.iter().position(|hsm| name.is_none_or(|name| hsm.name == name));
+        match (at, name) {
+            (Some(at), _) => Ok(self.hsms.swap_remove(at)),
+            (None, None) => Err(ConfigError("the configuration has no seal \"pkcs11\" stanza".to_owned())),
+            (None, Some(name)) => Err(ConfigError(format!("no seal \"pkcs11\" stanza has the name \"{name}\""))),
         }
     }
 

@@ -16,6 +16,13 @@ const MOST_PARALLEL: usize = 64;
 
 pub(super) fn read(block: &Block<'_>, warnings: &mut Vec<String>) -> Result<Hsm, ParseError> {
     let mut reader = block.reader("seal");
+    let disabled = reader.boolean("disabled")?.unwrap_or(false);
+    let name = name(&mut reader, disabled)?;
+    let priority = match reader.integer("priority")?.map(u32::try_from) {
+        None => 1,
+        Some(Ok(priority @ 1..)) => priority,
+        Some(_) => return Err(reader.error("priority", "priority must be a number from 1; the lowest comes first")),
+    };
     let library = setting(&mut reader, "lib", "VAULT_HSM_LIB")?;
     let token = token(&mut reader, warnings)?;
     let written = reader.text("pin")?.map(PinSource::parse);
@@ -47,7 +54,43 @@ pub(super) fn read(block: &Block<'_>, warnings: &mut Vec<String>) -> Result<Hsm,
         wrong("pin", "pin is missing: \"file:///path\", \"env://NAME\", \"credential://NAME\", or the PIN itself")
     })?;
     let key_label = key_label.ok_or_else(|| wrong("key_label", "key_label is missing: the label of the seal key"))?;
-    Ok(Hsm { library: library.into(), token, key_label, key_id, pin, how, max_parallel, health, network, paths })
+    let library = library.into();
+    Ok(Hsm {
+        name,
+        disabled,
+        priority,
+        library,
+        token,
+        key_label,
+        key_id,
+        pin,
+        how,
+        max_parallel,
+        health,
+        network,
+        paths,
+    })
+}
+
+/// What tells this seal from others: the kind, as in Vault, unless the stanza says otherwise.
+fn name(reader: &mut Reader<'_>, disabled: bool) -> Result<String, ParseError> {
+    let usual = if disabled { "pkcs11-disabled" } else { "pkcs11" };
+    let name = reader.string("name")?.unwrap_or(usual);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) || name.starts_with('-') {
+        return Err(reader.error("name", "name must be up to 64 letters, digits, '_', '.' or '-'"));
+    }
+    Ok(name.to_owned())
+}
+
+/// An environment variable for the stanza that is set: they do not say which of several stanzas they are for.
+pub(super) fn variable_that_is_set() -> Option<String> {
+    let mut names = std::env::vars_os().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name);
+    let name = names.find(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("VAULT_HSM_") || name.starts_with("BAO_HSM_")
+    })?;
+    Some(name.to_string_lossy().into_owned())
 }
 
 /// How the HSM is made to wrap.
@@ -149,11 +192,6 @@ fn without_effect(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Result
     if reader.boolean("generate_key")? == Some(true) {
         let message = "generate_key = true is not supported: make the seal key once with `holdfast hsm init`";
         return Err(reader.error("generate_key", message));
-    }
-    if reader.boolean("disabled")? == Some(true) {
-        return Err(
-            reader.error("disabled", "disabled = true is not supported: seal migration is not part of this version")
-        );
     }
     if reader.boolean("rsa_encrypt_local")? == Some(true) {
         return Err(reader.error("rsa_encrypt_local", "rsa_encrypt_local = true is not supported: the HSM encrypts"));

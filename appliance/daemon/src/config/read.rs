@@ -7,8 +7,8 @@ use framework::hcl::{self, ParseError, Reader};
 use hardening::lockdown::Mode;
 
 use super::unauthenticated::Unauthenticated;
-use super::{Config, ConfigError, Seal};
-use super::{lockout, stanzas};
+use super::{Config, ConfigError};
+use super::{lockout, seal, stanzas};
 
 /// Vault's defaults.
 const LEASE_TTL: Duration = Duration::from_secs(768 * 3600);
@@ -67,7 +67,8 @@ pub(crate) fn parse(text: &str) -> Result<Config, ConfigError> {
 pub(super) struct Parts {
     pub(super) storage: Option<super::Storage>,
     pub(super) listeners: Vec<server::Listener>,
-    pub(super) seal: Option<Seal>,
+    pub(super) seals: Vec<seal::Stanza>,
+    multiseal: Option<bool>,
     pub(super) audits: Vec<super::Audit>,
     pub(super) unauthenticated: Unauthenticated,
     pub(super) lockouts: lockout::Stanzas,
@@ -142,7 +143,8 @@ fn settings(reader: &mut Reader<'_>, parts: &mut Parts) -> Result<(), ParseError
             Some(size.ok_or_else(|| reader.error("max_request_size", "max_request_size must be at least 1024 bytes"))?);
     }
     parts.disable_mlock = reader.boolean("disable_mlock")?.or(parts.disable_mlock);
-    for refused in ["raw_storage_endpoint", "disable_sealwrap", "enable_multiseal"] {
+    parts.multiseal = reader.boolean("enable_multiseal")?.or(parts.multiseal);
+    for refused in ["raw_storage_endpoint", "disable_sealwrap"] {
         if reader.boolean(refused)? == Some(true) {
             return Err(reader.error(refused, format!("{refused} = true is not supported by this version")));
         }
@@ -209,7 +211,7 @@ impl Parts {
         Ok(Config {
             storage,
             listeners: self.listeners,
-            seal: self.seal.unwrap_or(Seal::Shamir),
+            hsms: seal::together(self.seals, self.multiseal.unwrap_or(false))?,
             audits: self.audits,
             unauthenticated: self.unauthenticated.finish(),
             user_lockout: lockout::rules(&self.lockouts),

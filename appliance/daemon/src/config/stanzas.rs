@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use framework::hcl::{Block, ParseError, Reader};
 
 use super::read::{Parts, one};
-use super::{lockout, pkcs11};
+use super::{lockout, seal};
 use server::{ClientCertificates, Listener, Tls, TlsVersion};
 
-use super::{Audit, Seal, Storage};
+use super::{Audit, Storage};
 
 pub(super) fn read(reader: &mut Reader<'_>, parts: &mut Parts) -> Result<(), ParseError> {
     if let Some(block) = one(reader, "storage", 1)? {
@@ -25,11 +25,8 @@ pub(super) fn read(reader: &mut Reader<'_>, parts: &mut Parts) -> Result<(), Par
         let listener = listener(&block, parts)?;
         parts.listeners.push(listener);
     }
-    if let Some(block) = one(reader, "seal", 1)? {
-        let seal = seal(&block, &mut parts.warnings)?;
-        if parts.seal.replace(seal).is_some() {
-            return Err(ParseError { at: block.at, message: "a second seal stanza: there can be only one".to_owned() });
-        }
+    for block in reader.blocks("seal", 1)? {
+        parts.seals.push(seal::read(&block, &mut parts.warnings)?);
     }
     for block in reader.blocks("audit", 2)? {
         parts.audits.push(audit(&block)?);
@@ -122,20 +119,6 @@ fn listener(block: &Block<'_>, parts: &mut Parts) -> Result<Listener, ParseError
     let clients = clients?;
     let tls = files?.map(|(certificate, key)| Tls { certificate, key, oldest, clients });
     Ok(Listener { address, tls })
-}
-
-fn seal(block: &Block<'_>, warnings: &mut Vec<String>) -> Result<Seal, ParseError> {
-    match block.label() {
-        "shamir" => {
-            block.reader("seal").finish()?;
-            Ok(Seal::Shamir)
-        }
-        "pkcs11" => pkcs11::read(block, warnings).map(|hsm| Seal::Pkcs11(Box::new(hsm))),
-        other => {
-            let message = format!("unknown seal \"{other}\": take \"pkcs11\" or \"shamir\"");
-            Err(ParseError { at: block.at, message })
-        }
-    }
 }
 
 fn audit(block: &Block<'_>) -> Result<Audit, ParseError> {

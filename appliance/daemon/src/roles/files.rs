@@ -7,7 +7,7 @@ use hardening::lockdown::Files;
 
 use super::Fatal;
 use crate::arguments::ServerOptions;
-use crate::config::{Config, Seal};
+use crate::config::{Config, Hsm};
 
 /// The server: configuration and certificates to read, data and audit log to write. Never the HSM's.
 pub(crate) fn server(options: &ServerOptions, config: &Config) -> Files {
@@ -26,27 +26,25 @@ pub(crate) fn server(options: &ServerOptions, config: &Config) -> Files {
     files
 }
 
-/// The hsm: the library's own files, the PIN file.
-pub(crate) fn hsm(options: &ServerOptions, config: &Config) -> Files {
+/// The process of one HSM: the library's own files, the PIN file.
+pub(crate) fn hsm(options: &ServerOptions, hsm: &Hsm) -> Files {
     let mut files = Files { read_only: options.config.clone(), ..Files::default() };
-    if let Seal::Pkcs11(hsm) = &config.seal {
-        files.read_only.push(folder(&hsm.library));
-        files.read_only.extend(hsm.pin.file());
-        files.read_write.extend(hsm.paths.iter().cloned());
-        files.read_write.extend(softhsm_folders());
-        files.read_only.extend(softhsm_config());
-    }
+    files.read_only.push(folder(&hsm.library));
+    files.read_only.extend(hsm.pin.file());
+    files.read_write.extend(hsm.paths.iter().cloned());
+    files.read_write.extend(softhsm_folders());
+    files.read_only.extend(softhsm_config());
     files
 }
 
 /// The monitor: its own program, and whatever its children need.
 pub(crate) fn monitor(options: &ServerOptions, config: &Config, program: &Path) -> Files {
-    let (server, hsm) = (server(options, config), hsm(options, config));
-    Files {
-        read_only: [server.read_only, hsm.read_only].concat(),
-        read_write: [server.read_write, hsm.read_write].concat(),
-        execute: vec![program.to_owned()],
+    let mut files = Files { execute: vec![program.to_owned()], ..server(options, config) };
+    for hsm in config.hsms.iter().map(|one| hsm(options, one)) {
+        files.read_only.extend(hsm.read_only);
+        files.read_write.extend(hsm.read_write);
     }
+    files
 }
 
 /// Makes the folders to be written to, for their owner alone. Landlock names folders that exist, so this comes before it.

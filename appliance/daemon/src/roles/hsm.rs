@@ -8,29 +8,29 @@ use hardening::lockdown::{Lockdown, Role};
 use hardening::process;
 
 use super::{Doing, Fatal, files, pin};
-use crate::arguments::ServerOptions;
-use crate::config::{self, Hsm, PinSource, Seal};
+use crate::arguments::HsmRole;
+use crate::config::{self, Hsm, PinSource};
 use crate::log;
 
 /// One session holds the login; one more, so that what looks for keys needs not wait for a call to end.
 const BESIDE_THE_WORKERS: usize = 2;
 
-/// `pin_refused` is the exit code of an earlier hsm process whose PIN was refused: then this one does not try it again.
-/// The exit code of this one is the `CKR_` number of such a refusal (PKCS#11 v2.40, appendix A), which the monitor keeps.
-pub(crate) fn run(options: &ServerOptions, pin_refused: Option<u8>) -> Result<ExitCode, Fatal> {
+/// If an earlier hsm process ended because its PIN was refused, this one does not try it again. The exit code of this one is the `CKR_` number of such a refusal (PKCS#11 v2.40, appendix A), which the monitor keeps.
+pub(crate) fn run(role: &HsmRole) -> Result<ExitCode, Fatal> {
     let socket = process::control_socket().doing("taking over the socket from the monitor")?;
     process::die_with_parent(&socket).doing("tying the process to the monitor")?;
-    let config = config::load(&options.config)?;
+    let mut config = config::load(&role.options.config)?;
     log::start(config.log_level, config.log_json);
 
+    // Taken out of the configuration, and dropped with the PIN that may stand in it; the others go at once.
+    let hsm = config.take_hsm(Some(&role.seal))?;
+    config.hsms.clear();
     let mut lockdown = Lockdown::new(config.hardening, Role::Hsm);
-    lockdown.hsm_network = matches!(&config.seal, Seal::Pkcs11(hsm) if hsm.network);
-    lockdown.files = files::hsm(options, &config);
+    lockdown.hsm_network = hsm.network;
+    lockdown.files = files::hsm(&role.options, &hsm);
     log::locks("hsm", &lockdown.early()?);
     crate::compose::guarded_memory(&config, "hsm")?;
     log::locks("hsm", &lockdown.seal_files()?);
-    // Taken out of the configuration, and dropped with the PIN that may stand in it.
-    let Seal::Pkcs11(hsm) = config.seal else { return Err(Fatal::Part("no HSM is configured".to_owned())) };
     let pin = match &hsm.pin {
         PinSource::Environment(name) => pin::receive(&socket, name)?,
         elsewhere => elsewhere.resolve()?,
@@ -38,7 +38,7 @@ pub(crate) fn run(options: &ServerOptions, pin_refused: Option<u8>) -> Result<Ex
     let (module, workers) = (module(&hsm, pin), hsm.max_parallel);
     drop(hsm);
     // Loads the module and makes its threads; if the token cannot be used now, it is tried again, or the reason is answered.
-    let token = Arc::new(match pin_refused {
+    let token = Arc::new(match role.pin_refused {
         None => pkcs11_seal::Hsm::start(module),
         Some(code) => pkcs11_seal::Hsm::refused(module, code),
     });

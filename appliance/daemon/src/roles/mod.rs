@@ -2,6 +2,7 @@
 
 pub(crate) mod files;
 pub(crate) mod hsm;
+mod hsm_process;
 pub(crate) mod monitor;
 mod pin;
 pub(crate) mod server;

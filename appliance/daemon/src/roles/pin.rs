@@ -10,23 +10,38 @@ use hardening::{Secret, process};
 
 use super::Fatal;
 use crate::compose;
-use crate::config::{Config, ConfigError, PinSource, Seal};
+use crate::config::{Config, ConfigError, Hsm};
 
 /// More than any PIN has.
 const LONGEST: usize = 4096;
 
-/// Takes the PIN out of the environment of this process; empty if it is not there. `None` if it comes from elsewhere.
+/// Takes the PINs out of the environment of this process, one for each HSM; empty if it is not there. `None` if it comes from
+/// elsewhere.
 ///
 /// Call it while there is one thread only, and before the process is locked down.
-pub(super) fn take(config: &Config) -> Result<Option<Secret>, Fatal> {
-    let Seal::Pkcs11(hsm) = &config.seal else { return Ok(None) };
-    let PinSource::Environment(name) = &hsm.pin else { return Ok(None) };
-    compose::guarded_memory(config, "monitor")?;
-    let full = |full: hardening::ArenaFull| Fatal::Part(full.to_string());
-    match process::take_variable(name).map_err(full)? {
-        Some(pin) => Ok(Some(pin)),
-        None => Secret::locked(&[]).map(Some).map_err(full),
+pub(super) fn take(config: &Config) -> Result<Vec<Option<Secret>>, Fatal> {
+    if config.hsms.iter().any(|hsm| hsm.pin.environment().is_some()) {
+        compose::guarded_memory(config, "monitor")?;
     }
+    let full = |full: hardening::ArenaFull| Fatal::Part(full.to_string());
+    let mut taken: Vec<(&Hsm, Option<Secret>)> = Vec::new();
+    for hsm in &config.hsms {
+        let Some(name) = hsm.pin.environment() else {
+            taken.push((hsm, None));
+            continue;
+        };
+        // Two of them may have one PIN, and the variable is gone once it was taken.
+        let before = taken.iter().find(|(other, _)| other.pin.environment() == Some(name));
+        let pin = match before.and_then(|(_, pin)| pin.as_ref()) {
+            Some(pin) => pin.try_clone().map_err(full)?,
+            None => match process::take_variable(name).map_err(full)? {
+                Some(pin) => pin,
+                None => Secret::locked(&[]).map_err(full)?,
+            },
+        };
+        taken.push((hsm, Some(pin)));
+    }
+    Ok(taken.into_iter().map(|(_, pin)| pin).collect())
 }
 
 /// Puts the PIN on the socket, before anybody else does.

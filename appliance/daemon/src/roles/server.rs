@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Doing, Fatal, files, monitor};
 use crate::arguments::ServerOptions;
 use crate::compose::{self, Parts};
-use crate::config::{self, Seal};
+use crate::config::{self, Config};
 use crate::{dev, log};
 
 /// Handlers wait for the disk, so there are more threads than cores; group commit lives on waiting writers.
@@ -43,7 +43,7 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
         Some(dev) => dev::config(dev)?,
         None => {
             let mut config = config::load(&options.config)?;
-            config.forget_pin();
+            config.forget_pins();
             config
         }
     };
@@ -59,12 +59,10 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
     compose::guarded_memory(&config, "server")?;
     locks.append(lockdown.seal_files()?);
 
-    let hsm = match &config.seal {
-        Seal::Pkcs11(hsm) => Some(Arc::new(HsmSeal::new(&hsm.key_label, seals::Limits::default()))),
-        Seal::Shamir => None,
-    };
+    let seal = |hsm: &config::Hsm| HsmSeal::new(&hsm.key_label, seals::Limits::default()).named(&hsm.name);
+    let hsms: Vec<_> = config.hsms.iter().map(|hsm| Arc::new(seal(hsm))).collect();
     let root_token = options.dev.as_ref().and_then(dev::root_token);
-    let parts = compose::build(&config, hsm.clone(), root_token)?;
+    let parts = compose::build(&config, &hsms, root_token)?;
     parts.registry.check_declared_audit().map_err(|error| Fatal::Part(error.to_string()))?;
     let usual = Width { threads: WORKERS, waiting: WAITING };
     // Half of the processors for what takes much of one, so that there is another half for everything else.
@@ -95,9 +93,13 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
     for (address, listener) in server.addresses().iter().zip(&config.listeners) {
         tracing::info!(%address, tls = listener.tls.is_some(), storage = config.storage.name(), "listening");
     }
-    if let (Some(hsm), Seal::Pkcs11(settings)) = (hsm, &config.seal) {
-        connect_hsm(control, hsm, settings.health, &parts)?;
+    if parts.ceremony.status().migration {
+        tracing::warn!(
+            "the storage lies under another seal than the configuration names: a quorum of its key holders moves it with \
+             `holdfast operator unseal -migrate`; until then, the configuration can be set back"
+        );
     }
+    connect_hsms(control, &hsms, &config, &parts)?;
     if let Some(dev) = &options.dev {
         dev::prepare(dev, &parts, server.addresses()).map_err(|error| Fatal::Part(error.to_string()))?;
     }
@@ -138,35 +140,23 @@ fn stop_signal(handle: server::Handle, registry: Arc<registry::Registry>) -> std
     })
 }
 
-/// Takes new sockets to the hsm process as the monitor hands them over, and unseals as soon as the HSM lets it.
-fn connect_hsm(control: UnixStream, hsm: Arc<HsmSeal>, health: HealthCheck, parts: &Parts) -> Result<(), Fatal> {
-    let to_monitor = control.try_clone().doing("sharing the monitor's socket")?;
-    let watched = Arc::clone(&hsm);
-    spawn("hsm-watch", move || {
-        loop {
-            thread::sleep(HSM_WATCH);
-            if watched.state().stalled {
-                watched.detach("the hsm process did not answer and is being restarted");
-                let _ = std::io::Write::write_all(&mut &to_monitor, &[monitor::HSM_HANGS]);
-            }
-        }
-    })?;
-    let asked = Arc::clone(&hsm);
-    spawn("hsm-heartbeat", move || {
-        let mut heartbeat = Heartbeat::new(health);
-        loop {
-            thread::sleep(HSM_WATCH);
-            heartbeat.tick(&asked);
-        }
-    })?;
-    let seal = Arc::clone(&hsm);
+/// Takes new sockets to the hsm processes as the monitor hands them over, and unseals as soon as an HSM lets it.
+fn connect_hsms(control: UnixStream, hsms: &[Arc<HsmSeal>], config: &Config, parts: &Parts) -> Result<(), Fatal> {
+    if hsms.is_empty() {
+        return Ok(());
+    }
+    for (at, (hsm, settings)) in hsms.iter().zip(&config.hsms).enumerate() {
+        let to_monitor = control.try_clone().doing("sharing the monitor's socket")?;
+        watch_hsm(monitor::word(at), Arc::clone(hsm), settings.health, to_monitor)?;
+    }
+    let seals = hsms.to_vec();
     spawn("hsm-sockets", move || {
-        let mut word = [0; monitor::NEW_HSM.len()];
+        let mut word = [0; 1];
         while let Ok((length, descriptor)) = process::receive_descriptor(&control, &mut word) {
-            let attached = match descriptor {
-                Some(descriptor) => seal.attach(UnixStream::from(descriptor)),
-                None if length == 0 => return,
-                None => Ok(()),
+            let attached = match (descriptor, seals.get(usize::from(word[0]))) {
+                (Some(descriptor), Some(seal)) => seal.attach(UnixStream::from(descriptor)),
+                _ if length == 0 => return,
+                _ => Ok(()),
             };
             if let Err(error) = attached {
                 tracing::error!("{error:?}");
@@ -174,7 +164,31 @@ fn connect_hsm(control: UnixStream, hsm: Arc<HsmSeal>, health: HealthCheck, part
         }
     })?;
     let ceremony = Arc::clone(&parts.ceremony);
+    if config.hsms.iter().all(|hsm| hsm.disabled) {
+        return Ok(());
+    }
     spawn("auto-unseal", move || auto_unseal(&ceremony))
+}
+
+/// Has an hsm process that does not answer started again, and asks the others from time to time. `word` names it to the monitor.
+fn watch_hsm(word: u8, hsm: Arc<HsmSeal>, health: HealthCheck, to_monitor: UnixStream) -> Result<(), Fatal> {
+    let watched = Arc::clone(&hsm);
+    spawn("hsm-watch", move || {
+        loop {
+            thread::sleep(HSM_WATCH);
+            if watched.state().stalled {
+                watched.detach("the hsm process did not answer and is being restarted");
+                let _ = std::io::Write::write_all(&mut &to_monitor, &[word]);
+            }
+        }
+    })?;
+    spawn("hsm-heartbeat", move || {
+        let mut heartbeat = Heartbeat::new(health);
+        loop {
+            thread::sleep(HSM_WATCH);
+            heartbeat.tick(&hsm);
+        }
+    })
 }
 
 /// Asks the HSM until it has unsealed the server. Says each reason once.
@@ -185,9 +199,12 @@ fn auto_unseal(ceremony: &ceremony::Ceremony<Arc<storage::Storage>>) {
         let message = match ceremony.unseal_by_hsm() {
             Ok(()) => {
                 tracing::info!("unsealed by the HSM");
+                if let Err(error) = ceremony.align_seals() {
+                    tracing::error!("bringing the root key under the configured HSMs: {error:?}");
+                }
                 return;
             }
-            Err(Trouble::Uninitialized) => return,
+            Err(Trouble::Uninitialized | Trouble::Moving) => return,
             Err(Trouble::Transient(error)) => format!("cannot unseal yet, trying again: {error}"),
             Err(Trouble::Operator(_)) => format!("cannot unseal: {}", ceremony.status().trouble.unwrap_or_default()),
         };
@@ -243,7 +260,7 @@ fn clock_is_doubted(steady: &dyn Clock) -> bool {
     SystemClock.now().secs().abs_diff(steady.now().secs()) > 2
 }
 
-/// Makes a new data key when the policy of `sys/rotate/config` says so.
+/// Makes a new data key when the policy of `sys/rotate/config` says so, and lets HSMs in and out as the configuration does.
 fn rotate(parts: &Parts) -> Result<(), Fatal> {
     let ceremony = Arc::clone(&parts.ceremony);
     spawn("rotation", move || {
@@ -252,6 +269,10 @@ fn rotate(parts: &Parts) -> Result<(), Fatal> {
             match ceremony.rotate_when_due() {
                 Ok(_) | Err(framework::Error::Sealed) => {}
                 Err(error) => tracing::error!("rotating the data key: {error:?}"),
+            }
+            match ceremony.align_seals() {
+                Ok(_) | Err(framework::Error::Sealed) => {}
+                Err(error) => tracing::error!("bringing the root key under the configured HSMs: {error:?}"),
             }
         }
     })

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use framework::hsm::{Answer, Description, FailureKind, Question};
-use framework::{Error, KeyId, Seal, SealBackend, SealHealth, SealKind, Secret, Wrapped};
+use framework::{Error, KeyId, Seal, SealKind, Secret, Wrapped};
 
 use connection::Lost;
 pub use heartbeat::{HealthCheck, Heartbeat};
@@ -62,6 +62,7 @@ pub struct HsmState {
 /// Failures that an operator or time can mend are [`Error::HsmUnavailable`]; what the HSM rejects as altered is
 /// [`Error::Internal`]. The process on the other side is trusted with what it is asked to wrap, and with nothing else.
 pub struct HsmSeal {
+    name: String,
     key_label: String,
     shared: Arc<Shared>,
 }
@@ -69,7 +70,19 @@ pub struct HsmSeal {
 impl HsmSeal {
     /// A seal by the key labelled `key_label`, not connected yet.
     pub fn new(key_label: impl Into<String>, limits: Limits) -> Self {
-        Self { key_label: key_label.into(), shared: Arc::new(Shared::new(limits)) }
+        let name = SealKind::Pkcs11.name().to_owned();
+        Self { name, key_label: key_label.into(), shared: Arc::new(Shared::new(limits)) }
+    }
+
+    /// The same under a name that tells it from others.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Its name in the configuration: the kind of seal, unless it has one of its own.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Uses `stream` from now on, which is connected to a fresh HSM process. Calls on the connection before it are lost, and
@@ -176,12 +189,9 @@ impl Seal for HsmSeal {
             other => Err(self.shared.nonsense(&other)),
         }
     }
-}
 
-impl SealHealth for HsmSeal {
-    fn backends(&self) -> Vec<SealBackend> {
-        let unhealthy_for = self.state().unhealthy_since.map(|since| since.elapsed());
-        vec![SealBackend { name: SealKind::Pkcs11.name().to_owned(), unhealthy_for }]
+    fn is_healthy(&self) -> bool {
+        self.state().unhealthy_since.is_none()
     }
 }
 
