@@ -5,5 +5,5 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    cli::run(&arguments, &|name| std::env::var(name).ok())
+    cli::run(&arguments, &|name| std::env::var(name).ok(), &[])
 }

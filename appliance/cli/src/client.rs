@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use ureq::Agent;
 use ureq::config::Config;
 use ureq::http::{self, Uri};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::{Agent, Proxy};
 
 use crate::address::Address;
 use crate::failure::Failure;
+use crate::needed_policy;
 use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::tls;
@@ -75,6 +76,15 @@ impl Ask {
     }
 }
 
+/// What is printed of a request in place of sending it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// A `curl` command that sends it.
+    Curl,
+    /// A policy that allows it.
+    Policy,
+}
+
 /// Why a request has no good answer.
 #[derive(Debug)]
 pub(crate) enum Fault {
@@ -127,7 +137,7 @@ pub(crate) struct Client {
     wrap_ttl: Option<String>,
     headers: Vec<(String, String)>,
     follow_redirects: bool,
-    show: bool,
+    show: Option<Show>,
 }
 
 impl Client {
@@ -140,8 +150,7 @@ impl Client {
             // Redirects are followed here, once, and never to plain HTTP.
             .max_redirects(0)
             .max_redirects_will_error(false)
-            // The server's address is explicit; a proxy from the environment would see or break it.
-            .proxy(None)
+            .proxy(proxy(settings)?)
             .user_agent(concat!("holdfast/", env!("CARGO_PKG_VERSION")))
             .timeout_global(Some(Duration::from_secs(settings.timeout()?)))
             .build();
@@ -156,7 +165,7 @@ impl Client {
             wrap_ttl: settings.wrap_ttl()?,
             headers: settings.headers()?,
             follow_redirects: settings.follow_redirects()?,
-            show: settings.show_curl(),
+            show: settings.show(),
         })
     }
 
@@ -170,7 +179,7 @@ impl Client {
         self.wrap_ttl = None;
     }
 
-    /// Sends a request even under `-output-curl-string`, for an answer that another request needs to be made at all.
+    /// Sends a request even where requests are only shown, for an answer that another request needs to be made at all.
     pub(crate) fn send_always(&self, ask: &Ask) -> Result<String, Fault> {
         let url = self.dialled.url(&format!("v1/{}", ask.path), &ask.query);
         let shown_url = self.address.url(&format!("v1/{}", ask.path), &ask.query);
@@ -211,7 +220,14 @@ impl Client {
 
     /// Sends a request and returns the body of the answer.
     pub(crate) fn send(&self, ask: &Ask) -> Result<String, Fault> {
-        if self.show { Err(Fault::Shown(self.curl(ask))) } else { self.send_always(ask) }
+        match self.show {
+            None => self.send_always(ask),
+            Some(Show::Curl) => Err(Fault::Shown(self.curl(ask))),
+            Some(Show::Policy) => {
+                let list = ask.query.iter().any(|(name, _)| name == "list" || name == "scan");
+                Err(Fault::Shown(needed_policy::text(if list { "LIST" } else { ask.method }, &ask.path)))
+            }
+        }
     }
 
     /// Sends a request and reads the answer's envelope. An answer without a body is `None`. So is a 404, unless it
@@ -301,6 +317,13 @@ impl Client {
         command.push_str(&format!(" {:?}", self.address.url(&format!("v1/{}", ask.path), &ask.query)));
         command
     }
+}
+
+fn proxy(settings: &Settings<'_>) -> Result<Option<Proxy>, Failure> {
+    let made = settings.proxy().map(|address| {
+        Proxy::new(&address).map_err(|error| Failure::local(format!("invalid address of a proxy {address:?}: {error}")))
+    });
+    made.transpose()
 }
 
 fn envelope(ask: &Ask, answer: Result<String, Fault>) -> Result<Option<Secret>, Fault> {

@@ -56,11 +56,16 @@ pub(crate) struct Command {
 }
 
 /// Flags every command has: where the server is and how to talk to it.
-pub(crate) static HTTP: [Flag; 15] = [
+pub(crate) static HTTP: [Flag; 18] = [
     Flag::new(
         "address",
         Kind::Text,
         "Address of the server, from VAULT_ADDR if not given. The default is https://127.0.0.1:8200.",
+    ),
+    Flag::new(
+        "agent-address",
+        Kind::Text,
+        "Address of an agent or a proxy to ask in place of the server (VAULT_AGENT_ADDR). Wins over -address.",
     ),
     Flag::new(
         "ca-cert",
@@ -92,6 +97,11 @@ pub(crate) static HTTP: [Flag; 15] = [
         "Print the request as a curl command instead of sending it. Secrets in it are printed too.",
     ),
     Flag::new(
+        "output-policy",
+        Kind::Switch,
+        "Print the policy that the request needs instead of sending it. What the server must be asked first is sent.",
+    ),
+    Flag::new(
         "tls-server-name",
         Kind::Text,
         "Name to expect in the server's certificate and to send as SNI (VAULT_TLS_SERVER_NAME).",
@@ -106,16 +116,18 @@ pub(crate) static HTTP: [Flag; 15] = [
         Kind::Duration,
         "Put the answer into a cubbyhole token that lives this long (VAULT_WRAP_TTL); `unwrap` gets it out.",
     ),
-    // These two are declared so that they are refused by name, with the reason, in settings.rs.
+    // These are declared so that they are refused by name, with the reason, in settings.rs.
     Flag::new("policy-override", Kind::Switch, "Refused: there are no policies that could be overridden."),
-    Flag::new("mfa", Kind::Text, "Refused: MFA credentials are not supported."),
+    Flag::new("mfa", Kind::Many, "Refused: MFA credentials are not supported (VAULT_MFA)."),
+    Flag::new("unlock-key", Kind::Text, "Refused: there is no lock on a namespace's API."),
 ];
 
 static FORMAT: Flag = Flag::new(
     "format",
     Kind::Text,
     "Print the answer as table, json or yaml (VAULT_FORMAT). The default is table. `read` also takes raw.",
-);
+)
+.offers(&["table", "json", "yaml", "raw"]);
 static FIELD: Flag =
     Flag::new("field", Kind::Text, "Print only the field of this name, in table format without a line end.");
 

@@ -11,7 +11,7 @@ pub(crate) enum Failure {
     Server(String),
     /// Everything was already said; only the exit code is left to give.
     Quiet(u8),
-    /// Not an error: the request was to be shown as a `curl` command instead of being sent. Exit code 0.
+    /// Not an error: the request was to be shown instead of being sent. Exit code 0.
     Shown(String),
 }
 

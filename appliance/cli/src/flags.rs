@@ -28,11 +28,13 @@ pub(crate) struct Flag {
     alias: &'static str,
     pub(crate) kind: Kind,
     pub(crate) help: &'static str,
+    /// Values that completion offers.
+    pub(crate) values: &'static [&'static str],
 }
 
 impl Flag {
     pub(crate) const fn new(name: &'static str, kind: Kind, help: &'static str) -> Self {
-        Self { name, alias: "", kind, help }
+        Self { name, alias: "", kind, help, values: &[] }
     }
 
     /// A second name for the same flag; help texts mention it themselves.
@@ -41,7 +43,13 @@ impl Flag {
         self
     }
 
-    fn answers_to(&self, name: &str) -> bool {
+    /// Values worth offering to who completes the command line; others may be allowed too.
+    pub(crate) const fn offers(mut self, values: &'static [&'static str]) -> Self {
+        self.values = values;
+        self
+    }
+
+    pub(crate) fn answers_to(&self, name: &str) -> bool {
         self.name == name || !self.alias.is_empty() && self.alias == name
     }
 

@@ -13,6 +13,21 @@ pub(crate) fn format(text: &str) -> Result<String, String> {
     Ok(out)
 }
 
+/// The texts of a document that is nothing but `key = "text"`, in order.
+pub(crate) fn texts(text: &str) -> Result<Vec<(String, String)>, String> {
+    let mut parser = Parser { tokens: tokens(text)?.into_iter().peekable(), line: 1 };
+    let items = parser.body(false)?;
+    let with_content = items.into_iter().filter_map(|item| Some((item.head, item.content?)));
+    with_content
+        .map(|(key, content)| match content {
+            Content::Attribute(Value::Scalar(word)) => serde_json::from_str(&word)
+                .map(|text| (key.clone(), text))
+                .map_err(|_| format!("{key:?} must have a text in quotes")),
+            _ => Err(format!("{key:?} must be {key} = \"text\"")),
+        })
+        .collect()
+}
+
 #[derive(Clone, Debug, PartialEq)]
 enum Token {
     /// An identifier, a number, a quoted string or a whole here-document, as written.

@@ -12,6 +12,7 @@ mod call;
 mod client;
 mod command;
 mod commands;
+mod completion;
 mod console;
 mod data;
 mod duration;
@@ -19,6 +20,7 @@ mod failure;
 mod flags;
 mod hcl;
 mod json;
+mod needed_policy;
 mod output;
 mod pgp;
 mod prompt;
@@ -27,6 +29,7 @@ mod settings;
 mod table;
 mod tls;
 mod token_file;
+mod token_helper;
 mod yaml;
 
 use std::process::ExitCode;
@@ -38,10 +41,27 @@ use console::Console;
 ///
 /// `arguments` are those after the program's name. `environment` looks a variable up; an empty value counts as unset.
 /// Reads standard input where a command asks for it (`-`), writes to standard output and standard error.
-pub fn run(arguments: &[String], environment: &dyn Fn(&str) -> Option<String>) -> ExitCode {
+///
+/// Where a shell asks for completion (`COMP_LINE`), prints what may come next; `beside` are the program's other commands.
+pub fn run(arguments: &[String], environment: &dyn Fn(&str) -> Option<String>, beside: &[Beside]) -> ExitCode {
     let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
     let mut console = Console::new(&mut out, &mut err);
+    if let Some(line) = environment("COMP_LINE") {
+        let found = completion::suggestions(&line, beside, environment);
+        return ExitCode::from(u8::from(found.iter().try_for_each(|choice| console.line(choice)).is_err()));
+    }
     ExitCode::from(commands::dispatch(arguments, environment, &mut console))
+}
+
+/// A command of the program that is not the client's.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside {
+    /// The words that call it, such as `hsm init`.
+    pub name: &'static str,
+    /// What it does, in a line.
+    pub about: &'static str,
+    /// Its flags, each with its dash.
+    pub flags: &'static [&'static str],
 }
 
 /// The list of client commands, one a line with what each does, as `holdfast` with no arguments shows it.

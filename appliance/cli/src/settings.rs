@@ -1,9 +1,12 @@
 //! What the environment says, and what the flags say over it.
 
+use std::path::PathBuf;
+
+use crate::client::Show;
 use crate::duration;
 use crate::failure::Failure;
 use crate::flags::{self, Parsed};
-use crate::token_file::TokenFile;
+use crate::token_helper::TokenHelper;
 
 /// Prefixes of environment variables, the first that is set wins.
 const PREFIXES: [&str; 3] = ["HOLDFAST_", "VAULT_", "BAO_"];
@@ -47,7 +50,14 @@ impl<'a> Settings<'a> {
     }
 
     pub(crate) fn address(&self) -> String {
-        self.text("address", "ADDR").unwrap_or_else(|| "https://127.0.0.1:8200".to_owned())
+        let agent = self.text("agent-address", "AGENT_ADDR");
+        agent.or_else(|| self.text("address", "ADDR")).unwrap_or_else(|| "https://127.0.0.1:8200".to_owned())
+    }
+
+    /// The proxy that requests go through, by the environment's own name for this client alone: what `HTTP_PROXY` names would
+    /// see every secret of who did not mean it to.
+    pub(crate) fn proxy(&self) -> Option<String> {
+        self.variable("PROXY_ADDR").or_else(|| self.variable("HTTP_PROXY")).map(|(_, proxy)| proxy)
     }
 
     /// The token of the environment, with the variable's name.
@@ -55,14 +65,11 @@ impl<'a> Settings<'a> {
         self.variable("TOKEN")
     }
 
-    /// The token to use: environment, then token file.
+    /// The token to use: environment, then what `login` kept.
     pub(crate) fn token(&self) -> Result<Option<String>, Failure> {
         let token = match self.environment_token() {
             Some((_, token)) => Some(token),
-            None => match self.token_file() {
-                Ok(file) => file.read()?,
-                Err(_no_home) => None,
-            },
+            None => self.token_helper()?.map_or(Ok(None), |helper| helper.read())?,
         };
         match token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()) {
             Some(token) if token.chars().any(|c| !c.is_ascii_graphic()) => {
@@ -72,11 +79,11 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// Where `login` keeps the token.
-    pub(crate) fn token_file(&self) -> Result<TokenFile, Failure> {
-        let home = (self.environment)("HOME").filter(|home| !home.is_empty());
-        home.map(TokenFile::in_home)
-            .ok_or_else(|| Failure::local("HOME is not set, so there is no place for the token"))
+    /// Where `login` keeps the token; nowhere if there is no home directory.
+    pub(crate) fn token_helper(&self) -> Result<Option<TokenHelper>, Failure> {
+        let home = (self.environment)("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+        let named = self.variable("CONFIG_PATH").map(|(_, path)| PathBuf::from(path));
+        TokenHelper::configured(home.as_deref(), named.as_deref())
     }
 
     pub(crate) fn namespace(&self) -> Option<String> {
@@ -123,8 +130,10 @@ impl<'a> Settings<'a> {
         Ok(pairs.into_iter().map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect())
     }
 
-    pub(crate) fn show_curl(&self) -> bool {
-        self.flags.on("output-curl-string")
+    /// What is printed of a request in place of sending it.
+    pub(crate) fn show(&self) -> Option<Show> {
+        let flags = [("output-curl-string", Show::Curl), ("output-policy", Show::Policy)];
+        flags.into_iter().find(|(flag, _)| self.flags.on(flag)).map(|(_, show)| show)
     }
 
     /// Refuses flags of other servers that mean nothing here.
@@ -132,12 +141,16 @@ impl<'a> Settings<'a> {
         for (flag, reason) in [
             ("policy-override", "there are no policies that could be overridden"),
             ("mfa", "MFA credentials are not supported"),
+            ("unlock-key", "there is no lock on a namespace's API"),
         ] {
             if self.flags.given(flag) {
                 return Err(Failure::local(format!("flag -{flag} is not supported: {reason}")));
             }
         }
-        Ok(())
+        match self.variable("MFA") {
+            Some((name, _)) => Err(Failure::local(format!("{name} is set: MFA credentials are not supported"))),
+            None => Ok(()),
+        }
     }
 }
 

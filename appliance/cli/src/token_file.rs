@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 
@@ -13,8 +13,8 @@ pub(crate) struct TokenFile {
 }
 
 impl TokenFile {
-    pub(crate) fn in_home(home: String) -> Self {
-        Self { path: PathBuf::from(home).join(".vault-token") }
+    pub(crate) fn in_home(home: &Path) -> Self {
+        Self { path: home.join(".vault-token") }
     }
 
     /// The token, or nothing if there is no such file.
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn keeps_one_token_for_the_owner_alone() {
         let home = tempfile::tempdir().unwrap();
-        let file = TokenFile::in_home(home.path().display().to_string());
+        let file = TokenFile::in_home(home.path());
         assert_eq!(file.read().unwrap(), None);
         file.write("first").unwrap();
         file.write("second").unwrap();

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use cli::Beside;
 use pkcs11_seal::Profile;
 
 /// What was asked for.
@@ -70,14 +71,47 @@ pub(crate) enum HsmVerb {
     Doctor,
 }
 
+/// The commands that are not the client's, for help and for completion.
+pub(crate) const COMMANDS: [Beside; 7] = [
+    Beside {
+        name: "server",
+        about: "Start a server: -config=FILE (several allowed), or -dev [-dev-root-token-id=T] [-dev-listen-address=A]",
+        flags: &["-config", "-dev", "-dev-root-token-id", "-dev-listen-address", "-log-level"],
+    },
+    Beside {
+        name: "hsm init",
+        about: "Make the seal key in the HSM, once: -config=FILE [-seal=NAME] [-dry-run] [-format=json]",
+        flags: &["-config", "-seal", "-format", "-dry-run"],
+    },
+    Beside {
+        name: "hsm status",
+        about: "Whether the HSM and its keys are as they should be: -config=FILE [-seal=NAME] [-format=json]",
+        flags: &["-config", "-seal", "-format"],
+    },
+    Beside {
+        name: "hsm keys",
+        about: "The keys in the HSM: -config=FILE [-seal=NAME] [-format=json]",
+        flags: &["-config", "-seal", "-format"],
+    },
+    Beside {
+        name: "hsm doctor",
+        about: "Whether the HSM does what is expected of it: -config=FILE [-seal=NAME] [-profile=P] [-format=json]",
+        flags: &["-config", "-seal", "-format", "-profile"],
+    },
+    Beside {
+        name: "compliance syscalls",
+        about: "The seccomp rules with their reasons: [-role=monitor|server|hsm] [-format=json]",
+        flags: &["-role", "-format"],
+    },
+    Beside { name: "version", about: "Print the version", flags: &[] },
+];
+
 /// The text of `holdfast -help`.
 pub(crate) fn help() -> String {
+    let own: String = COMMANDS.iter().map(|command| format!("    {:<19} {}\n", command.name, command.about)).collect();
     format!(
-        "Usage: holdfast <command> [args]\n\nServer commands:\n\
-         \x20   server     Start a server: -config=FILE (several allowed), or -dev [-dev-root-token-id=T] [-dev-listen-address=A]\n\
-         \x20   hsm        The HSM without a server: init [-dry-run], status, keys, doctor [-profile=P]; all with -config=FILE [-seal=NAME] [-format=json]\n\
-         \x20   compliance What an auditor asks: syscalls [-role=monitor|server|hsm] [-format=json], the seccomp rules with their reasons\n\
-         \x20   version    Print the version\n\nClient commands:\n{}",
+        "Usage: holdfast <command> [args]\n\nServer commands:\n{own}\nClient commands:\n{}\n\
+         Completion in bash, zsh and fish: holdfast -autocomplete-install, -autocomplete-uninstall",
         cli::usage()
     )
 }

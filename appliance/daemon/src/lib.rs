@@ -28,6 +28,10 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub fn main() -> ExitCode {
     let given: Vec<String> =
         std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
+    // A shell asks what may come next, whatever stands on its line.
+    if std::env::var_os("COMP_LINE").is_some() {
+        return client(&given);
+    }
     let outcome = match Invocation::read(&given) {
         Err(message) => Err(message),
         Ok(Invocation::Server(options)) => roles::monitor::run(&options).map_err(|error| error.to_string()),
@@ -43,10 +47,14 @@ pub fn main() -> ExitCode {
             let _ = writeln!(std::io::stdout(), "{}", arguments::help());
             Ok(ExitCode::SUCCESS)
         }
-        Ok(Invocation::Client) => return cli::run(&given, &|name| std::env::var(name).ok()),
+        Ok(Invocation::Client) => return client(&given),
     };
     outcome.unwrap_or_else(|message| {
         let _ = writeln!(std::io::stderr(), "holdfast: {message}");
         ExitCode::FAILURE
     })
+}
+
+fn client(given: &[String]) -> ExitCode {
+    cli::run(given, &|name| std::env::var(name).ok(), &arguments::COMMANDS)
 }

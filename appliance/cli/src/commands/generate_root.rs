@@ -79,7 +79,7 @@ fn generate_root(call: &mut Call<'_, '_>) -> Result<(), Failure> {
     if call.flags.on("cancel") {
         let canceled = on_either(|base| client.send(&Ask::delete(format!("{base}/attempt"))));
         canceled.map_err(|fault| fault.during("Error canceling root token generation"))?;
-        return call.say("Success! Root token generation canceled (if it was started)");
+        return call.console.line("Success! Root token generation canceled (if it was started)");
     }
     if call.flags.on("init") {
         let otp = call.flags.text("otp").unwrap_or_default().to_owned();

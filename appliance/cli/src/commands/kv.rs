@@ -62,7 +62,8 @@ pub(super) static COMMANDS: [Command; 6] = [
                 "method",
                 Kind::Text,
                 "patch: the server merges. rw: this client reads, merges and writes. The default is patch, and rw where the token may not patch.",
-            ),
+            )
+            .offers(&["patch", "rw"]),
             Flag::new("remove-data", Kind::Many, "Field to remove. May be given several times."),
         ],
         run: patch,

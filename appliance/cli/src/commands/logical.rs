@@ -230,7 +230,11 @@ fn unwrap(call: &mut Call<'_, '_>) -> Result<(), Failure> {
         }
     };
     match client.secret(&ask).map_err(|fault| fault.during("Error unwrapping"))? {
-        Some(secret) => call.show(&secret),
+        Some(secret) => match secret.keys().filter(|_| !call.flags.given("field")) {
+            // What was wrapped is a list.
+            Some(keys) => output::list(call.console, call.format, keys),
+            None => call.show(&secret),
+        },
         None => Err(Failure::server("Could not find wrapped response")),
     }
 }

@@ -29,14 +29,17 @@ pub(super) static COMMANDS: [Command; 1] = [Command {
       $ holdfast login -method=approle role_id=ID secret_id=@secret-id
       $ holdfast login -method=cert -client-cert=me.pem -client-key=me-key.pem
 
-  The token is kept in ~/.vault-token, readable by its owner alone.",
+  The token is kept in ~/.vault-token, readable by its owner alone, or handed to
+  the program that `token_helper = \"PROGRAM\"` names in ~/.vault (or in the file
+  VAULT_CONFIG_PATH names): it is called with store or get.",
     output: Output::Fields,
     flags: &[
         Flag::new(
             "method",
             Kind::Text,
             "Type of the auth method: token, userpass, ldap, radius, okta, approle, cert, jwt, kubernetes or github. The default is token.",
-        ),
+        )
+        .offers(&["token", "userpass", "approle", "cert"]),
         Flag::new("path", Kind::Text, "Where the method is mounted. The default is its type."),
         Flag::new("no-print", Kind::Switch, "Do not print the token."),
         Flag::new("no-store", Kind::Switch, "Do not keep the token; print it only."),
@@ -158,7 +161,9 @@ fn finish(call: &mut Call<'_, '_>, secret: &Secret, keep: bool) -> Result<(), Fa
         let Some(token) = secret.field("token") else {
             return Err(Failure::server("the server answered without a token"));
         };
-        call.settings().token_file()?.write(&table::cell(&token))?;
+        let helper = call.settings().token_helper()?;
+        let helper = helper.ok_or_else(|| Failure::local("HOME is not set, so there is no place for the token"))?;
+        helper.write(&table::cell(&token))?;
         if let Some(variable) = variable {
             call.console.warn(&format!(
                 "WARNING! The {variable} environment variable is set! The value of this variable\n\

@@ -16,6 +16,7 @@ mod namespace;
 mod operator;
 mod path_help;
 mod policy;
+mod refused;
 mod rekey;
 mod secrets;
 mod status;
@@ -26,6 +27,7 @@ mod unseal;
 
 use crate::call::Call;
 use crate::command::{self, Command, Output};
+use crate::completion::shells;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::flags::{self, Line};
@@ -72,7 +74,7 @@ static GROUPS: [(&str, &str); 11] = [
     ("token", "Interact with tokens"),
 ];
 
-fn all() -> impl Iterator<Item = &'static Command> {
+pub(crate) fn all() -> impl Iterator<Item = &'static Command> {
     COMMANDS.iter().copied().flatten()
 }
 
@@ -82,12 +84,32 @@ pub(crate) fn dispatch(
     environment: &dyn Fn(&str) -> Option<String>,
     console: &mut Console<'_>,
 ) -> u8 {
+    if let [verb @ ("-autocomplete-install" | "-autocomplete-uninstall")] =
+        arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice()
+    {
+        return conclude(completion(verb, environment), console);
+    }
     let arguments = flags::behind_command(&command::global_flags(), arguments);
     let found = all().filter(|command| starts_with(&arguments, command.name)).max_by_key(|command| command.name.len());
     let outcome = match found {
         Some(command) => execute(command, &arguments, environment, console),
         None => explain(&arguments, console),
     };
+    conclude(outcome, console)
+}
+
+/// Turns the completion of the user's shells on or off.
+fn completion(verb: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<(), Failure> {
+    let home = environment("HOME").ok_or_else(|| Failure::local("HOME is not set"))?;
+    let program = std::env::current_exe().map_err(|error| Failure::local(format!("where is this program? {error}")))?;
+    match verb {
+        "-autocomplete-install" => shells::install(home.as_ref(), &program),
+        _ => shells::uninstall(home.as_ref(), &program),
+    }
+}
+
+/// Says what went wrong, and gives the exit code.
+fn conclude(outcome: Result<(), Failure>, console: &mut Console<'_>) -> u8 {
     match outcome {
         Ok(()) => 0,
         Err(Failure::Quiet(code)) => code,
@@ -130,6 +152,9 @@ fn execute(
 /// Help for a group of commands, or for all of them where the words mean nothing.
 fn explain(arguments: &[String], console: &mut Console<'_>) -> Result<(), Failure> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).take_while(|word| !word.starts_with('-')).collect();
+    if let Some(refusal) = refused::refusal(&words) {
+        return Err(Failure::Local(refusal));
+    }
     let asked = arguments.iter().any(|argument| ["-h", "-help", "--help"].contains(&argument.as_str()));
     let group = (0..=words.len())
         .rev()
@@ -146,7 +171,8 @@ fn explain(arguments: &[String], console: &mut Console<'_>) -> Result<(), Failur
         console.warn(&format!("{within} has no command {unknown:?}.\n"));
     }
     console.warn(listing(&group).trim_end());
-    Err(Failure::Quiet(1))
+    // As the shell does for a command that there is not.
+    Err(Failure::Quiet(if known == 0 { 127 } else { 1 }))
 }
 
 /// The commands of a group (the empty group holds all), one a line.

@@ -32,7 +32,8 @@ pub(super) const DEFAULT_TTL: Flag =
     Flag::new("default-lease-ttl", Kind::Duration, "Lifetime of leases and tokens where nothing else is said.");
 pub(super) const MAX_TTL: Flag = Flag::new("max-lease-ttl", Kind::Duration, "Longest lifetime of leases and tokens.");
 pub(super) const LISTING: Flag =
-    Flag::new("listing-visibility", Kind::Text, "Whether the mount is shown before login: unauth or hidden.");
+    Flag::new("listing-visibility", Kind::Text, "Whether the mount is shown before login: unauth or hidden.")
+        .offers(&["unauth", "hidden"]);
 pub(super) const REQUEST_KEYS: Flag = Flag::new(
     "audit-non-hmac-request-keys",
     Kind::Many,
@@ -54,7 +55,12 @@ pub(super) const RESPONSE_HEADERS: Flag = Flag::new(
     "Header that the engine may answer with. May be given several times.",
 );
 pub(super) const TOKEN_TYPE: Flag =
-    Flag::new("token-type", Kind::Text, "Type of the tokens that the method gives out.");
+    Flag::new("token-type", Kind::Text, "Type of the tokens that the method gives out.").offers(&[
+        "default-service",
+        "default-batch",
+        "service",
+        "batch",
+    ]);
 pub(super) const PLUGIN_VERSION: Flag = Flag::new("plugin-version", Kind::Text, "Version of the plugin to run.");
 pub(super) const DETAILED: Flag = Flag::new("detailed", Kind::Switch, "Show lifetimes, options and versions too.");
 

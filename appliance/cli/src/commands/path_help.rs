@@ -1,6 +1,6 @@
 //! `path-help`: what the server says about a path.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::call::Call;
 use crate::client::Ask;
@@ -26,7 +26,12 @@ fn path_help(call: &mut Call<'_, '_>) -> Result<(), Failure> {
     let answer = call.client()?.object(&Ask::get(path).query("help", "1"));
     let answer = answer.map_err(|fault| fault.during("Error retrieving help"))?;
     if call.format == Format::Json {
-        return output::machine(call.console, call.format, answer.get("openapi").unwrap_or(&answer), &[]);
+        let part = |name: &str| answer.get(name).cloned().unwrap_or_default();
+        let document = match part("openapi") {
+            Value::Null => json!({"help": part("help"), "see_also": part("see_also"), "openapi": null}),
+            document => document,
+        };
+        return output::machine(call.console, call.format, &document, &[]);
     }
     let help = answer.get("help").and_then(Value::as_str).unwrap_or_default();
     call.console.line(help.trim())

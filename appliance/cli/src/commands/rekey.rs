@@ -28,7 +28,8 @@ const FLAGS: [Flag; 12] = [
     )
     .alias("t"),
     Flag::new("nonce", Kind::Text, "The nonce that -init printed; it goes with each key."),
-    Flag::new("target", Kind::Text, "barrier for unseal keys, recovery for recovery keys. The default is barrier."),
+    Flag::new("target", Kind::Text, "barrier for unseal keys, recovery for recovery keys. The default is barrier.")
+        .offers(&["barrier", "recovery"]),
     Flag::new("verify", Kind::Switch, "Act on the verification of the new keys."),
     Flag::new(
         "pgp-keys",
@@ -75,6 +76,8 @@ pub(super) static COMMANDS: [Command; 2] = [
 /// The two names of the same thing.
 struct Ceremony {
     word: &'static str,
+    /// What is done, as in "Canceled …".
+    doing: &'static str,
     command: &'static str,
     barrier: Target,
     recovery: Target,
@@ -88,12 +91,14 @@ struct Target {
 
 static ROTATE: Ceremony = Ceremony {
     word: "rotation",
+    doing: "rotation",
     command: "rotate-keys",
     barrier: Target { base: "sys/rotate/root", backup: "sys/rotate/root/backup" },
     recovery: Target { base: "sys/rotate/recovery", backup: "sys/rotate/recovery/backup" },
 };
 static REKEY: Ceremony = Ceremony {
     word: "rekey",
+    doing: "rekeying",
     command: "rekey",
     barrier: Target { base: "sys/rekey", backup: "sys/rekey/backup" },
     recovery: Target { base: "sys/rekey-recovery-key", backup: "sys/rekey/recovery-key-backup" },
@@ -130,14 +135,14 @@ fn rekey(call: &mut Call<'_, '_>, ceremony: &Ceremony) -> Result<(), Failure> {
     if call.flags.on("backup-delete") {
         let dropped = client.send(&Ask::delete(target.backup));
         dropped.map_err(|fault| fault.during("Error deleting backed up keys"))?;
-        return call.console.line("Success! Delete backed up keys (if they existed)");
+        return call.console.line("Success! Deleted backed up keys (if they existed)");
     }
     // Both APIs have the same three endpoints below their base.
     let state = format!("{base}/{}", if call.flags.on("verify") { "verify" } else { "init" });
     let word = ceremony.word;
     if call.flags.on("cancel") {
         client.send(&Ask::delete(state)).map_err(|fault| fault.during(format!("Error canceling {word}")))?;
-        return call.console.line(&format!("Success! Canceled {word} (if it was started)"));
+        return call.console.line(&format!("Success! Canceled {} (if it was started)", ceremony.doing));
     }
     if call.flags.on("init") {
         return start(call, &client, base, word);
@@ -274,12 +279,15 @@ fn show(call: &mut Call<'_, '_>, status: &Value) -> Result<(), Failure> {
     }
     let rows = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     let mut whole = status.clone();
-    json_text::fill(
-        &mut whole,
-        &json!({
-            "nonce": "", "started": false, "t": 0, "n": 0, "progress": 0, "required": 0, "pgp_fingerprints": null,
-            "backup": false, "verification_required": false, "verification_nonce": "",
-        }),
-    );
+    json_text::fill(&mut whole, &json!({"nonce": "", "started": false, "t": 0, "n": 0, "progress": 0}));
+    if !call.flags.on("verify") || call.flags.on("init") {
+        json_text::fill(
+            &mut whole,
+            &json!({
+                "required": 0, "pgp_fingerprints": null, "backup": false, "verification_required": false,
+                "verification_nonce": "",
+            }),
+        );
+    }
     show_rows(call, Some(["Key", "Value"]), rows, &whole, &ORDER)
 }

@@ -133,7 +133,8 @@ fn exit_codes_tell_whose_fault_it_is() {
         "read",
         "read a -bogus",
         "kv",
-        "bogus",
+        "operator raft list-peers",
+        "read -unlock-key=x a",
         "read -policy-override a",
         "read -format=xml a",
         "write a b",
@@ -141,6 +142,7 @@ fn exit_codes_tell_whose_fault_it_is() {
     ] {
         assert_eq!(run(line, &[], &[]).code, 1, "{line}");
     }
+    assert_eq!(run("bogus", &[], &[]).code, 127);
 }
 
 #[test]
@@ -159,6 +161,15 @@ fn a_shown_request_is_not_sent_and_hides_the_token() {
     assert_eq!(run.code, 0);
     assert!(run.out.starts_with("curl -X PUT ") && run.out.contains(r#"-d '{"b":"it'\''s"}'"#), "{}", run.out);
     assert!(!run.out.contains("s.secret"));
+}
+
+#[test]
+fn the_agent_is_asked_in_place_of_the_server() {
+    let agent = "-address=http://127.0.0.1:1 -output-curl-string";
+    let shown = run(&format!("read {agent} a"), &[("VAULT_AGENT_ADDR", "http://127.0.0.1:2")], &[]);
+    assert!(shown.out.contains("http://127.0.0.1:2/v1/a"), "{}", shown.out);
+    let shown = run(&format!("read {agent} -agent-address=http://127.0.0.1:3 a"), &[], &[]);
+    assert!(shown.out.contains("http://127.0.0.1:3/v1/a"), "{}", shown.out);
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub(super) static COMMANDS: [Command; 5] = [
             Flag::new("renewable", Kind::Switch, "Whether the token can be renewed. The default is true."),
             Flag::new("role", Kind::Text, "Role to create the token by; it may override other flags."),
             Flag::new("ttl", Kind::Duration, "Lifetime until the first renewal."),
-            Flag::new("type", Kind::Text, "service or batch. The default is service."),
+            Flag::new("type", Kind::Text, "service or batch. The default is service.").offers(&["service", "batch"]),
             Flag::new("use-limit", Kind::Integer, "How often the token can be used. The default is without limit."),
         ],
         run: create,
@@ -85,7 +85,8 @@ pub(super) static COMMANDS: [Command; 5] = [
                 "mode",
                 Kind::Text,
                 "orphan: leave the children alone. path: the argument is a path of an auth method, whose tokens are revoked.",
-            ),
+            )
+            .offers(&["orphan", "path"]),
         ],
         run: revoke,
     },

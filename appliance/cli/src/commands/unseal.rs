@@ -18,8 +18,8 @@ pub(super) static COMMANDS: [Command; 1] = [Command {
     summary: "Unseal the server",
     about: "
   Hands one unseal key to a sealed server. Without an argument the key is asked
-  for at the terminal and not shown; a key on the command line ends up in the
-  shell's history and in the process list.",
+  for at the terminal and not shown, \"-\" reads it from standard input; a key on
+  the command line ends up in the shell's history and in the process list.",
     output: Output::Formats,
     flags: &[
         Flag::new("migrate", Kind::Switch, "The key takes part in a migration of the seal."),
@@ -33,8 +33,13 @@ fn unseal(call: &mut Call<'_, '_>) -> Result<(), Failure> {
         json!({"reset": true})
     } else {
         let key = match call.arguments.first() {
+            Some(key) if key == "-" => call.console.read_input()?.trim().to_owned(),
             Some(key) => key.trim().to_owned(),
-            None => prompt::secret(&call.flags, "Unseal Key", "The key can be given as the first argument")?,
+            None => prompt::secret(
+                &call.flags,
+                "Unseal Key",
+                "The key can be given as the argument, or as \"-\" to read it from standard input",
+            )?,
         };
         json!({"key": key, "reset": false, "migrate": call.flags.on("migrate")})
     };
