@@ -62,7 +62,11 @@ impl Client {
 
     /// `None` when there is no answer at all.
     pub fn try_call(&self, method: &str, path: &str, body: Option<&Value>) -> Option<Response> {
-        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        self.try_send(method, path, body.map(|body| body.to_string()).unwrap_or_default())
+    }
+
+    /// Sends a body that need not be JSON.
+    pub fn try_send(&self, method: &str, path: &str, body: String) -> Option<Response> {
         let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
         let mut request = ureq::http::Request::builder()
             .method(method)

@@ -40,6 +40,12 @@ impl Output {
             && self.warnings.is_empty()
             && self.wrap_info.is_none()
     }
+
+    /// The accessor of the credential in it, if it is one: of a token, or of an AppRole's secret id.
+    pub fn accessor(&self) -> Option<&str> {
+        let token = self.auth.as_ref().map(|auth| auth.accessor.as_str());
+        token.or_else(|| self.data.as_ref()?.get("secret_id_accessor")?.as_str())
+    }
 }
 
 /// A handler's answer with more to say than data.

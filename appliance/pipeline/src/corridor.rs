@@ -292,7 +292,7 @@ impl Pipeline {
         let whole = transaction.view(Prefix::root(), MountId::default(), &[]);
         let answer = envelope::put_away(&scene.origin.request_id, &scene.mount.kind, &output);
         let mut info = self.registry.wrap(&whole, &answer, scene.path, ttl, scene.caller, scene.now)?;
-        info.wrapped_accessor = output.auth.as_ref().map(|auth| auth.accessor.clone()).unwrap_or_default();
+        info.wrapped_accessor = output.accessor().unwrap_or_default().to_owned();
         Ok(Output { wrap_info: Some(info), data: None, lease: None, status: None, ..output })
     }
 

@@ -130,6 +130,8 @@ fn take_headers(headers: &HeaderMap) -> (Option<Secret>, BTreeMap<String, String
     let mut others = BTreeMap::<String, String>::new();
     for (name, value) in headers {
         match name.as_str() {
+            // Some libraries send it empty where they have none.
+            "x-vault-token" if value.is_empty() => {}
             "x-vault-token" => token = Some(value.as_bytes()),
             "authorization" if bearer(value.as_bytes()).is_some() => {
                 token = token.or(bearer(value.as_bytes()));

