@@ -23,7 +23,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("server", &["pipeline", "framework"]),
     ("cli", &["framework"]),
     // Test tools. Other crates' tests may use them, the crates themselves may not.
-    ("softhsm-tests", &["cloudhsm-shim"]),
+    ("softhsm-tests", &["cloudhsm-shim", "storage", "barrier", "pkcs11-seal", "framework"]),
     ("cloudhsm-shim", &[]),
 ];
 

@@ -22,9 +22,9 @@ pub struct Barrier<S> {
     open: RwLock<Option<Open>>,
 }
 
-struct Open {
-    root: Root,
-    keyring: Keyring,
+pub(crate) struct Open {
+    pub(crate) root: Root,
+    pub(crate) keyring: Keyring,
 }
 
 /// What is written together with a new keyring, or with one under a new root key: all or nothing.
@@ -99,7 +99,10 @@ impl<S: Store<Ciphertext>> Barrier<S> {
 
     /// Whether there is a keyring on the disk.
     pub fn is_initialised(&self) -> Result<bool, Error> {
-        Ok(self.store.get(&Key::new(KEYRING_RECORD)?)?.is_some())
+        // Not read: the seal may have wrapped it, and be out of reach.
+        let keyring = Key::new(KEYRING_RECORD)?;
+        let (folder, name) = keyring.split();
+        Ok(self.store.list(&Prefix::new(folder)?, &Page::default())?.iter().any(|found| found == name))
     }
 
     /// The records that can be read while sealed.
@@ -179,6 +182,15 @@ impl<S: Store<Ciphertext>> Barrier<S> {
         Ok(())
     }
 
+    /// Writes the keyring again as it is, so that the seals that wrap now wrap it. [`Error::Conflict`] as for
+    /// [`Barrier::rotate`].
+    pub fn rewrite_keyring(&self) -> Result<(), Error> {
+        let (keyring, version) = self.stored_keyring()?;
+        let batch =
+            leaving_no_deep_trace(|| self.with(|open| keyring.batch(&open.root, Founding::default(), version)))?;
+        self.counted(batch)
+    }
+
     /// Writes what `founding` holds under the keyring as it is, in one batch.
     pub fn put(&self, founding: Founding<'_>) -> Result<(), Error> {
         let writes = self.with(|open| open.keyring.founding_writes(founding))?;
@@ -229,7 +241,7 @@ impl<S: Store<Ciphertext>> Barrier<S> {
         applied
     }
 
-    fn with<R>(&self, work: impl FnOnce(&Open) -> Result<R, Error>) -> Result<R, Error> {
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&Open) -> Result<R, Error>) -> Result<R, Error> {
         let open = self.read();
         let open = open.as_ref().ok_or(Error::Sealed)?;
         leaving_no_trace(|| work(open))

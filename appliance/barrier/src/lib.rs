@@ -20,6 +20,7 @@ mod mac;
 mod names;
 mod recent;
 mod records;
+mod survey;
 mod uses;
 mod wrap;
 
@@ -27,4 +28,5 @@ pub use barrier::{Barrier, Founding, OpenError};
 pub use format::{Coverage, inspect};
 pub use keyring::TermInfo;
 pub use records::SealRecords;
+pub use survey::{SealKeys, Surveyed, seal_keys};
 pub use wrap::{CACHED_ENTRY_KEYS, SealSet, SealWrap};

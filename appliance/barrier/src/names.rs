@@ -76,6 +76,17 @@ impl Names {
         Prefix::new(self.seal(prefix.as_str(), None)?)
     }
 
+    /// The record that lies at `sealed` on the disk.
+    pub(crate) fn open_key(&self, sealed: &Key) -> Result<Key, Error> {
+        let mut siv = self.siv()?;
+        let (mut name, mut folder) = (String::new(), 0);
+        for entry in sealed.as_str().split_inclusive('/') {
+            name.push_str(&open_segment(&mut siv, sealed.as_str().get(..folder).unwrap_or_default(), entry)?);
+            folder += entry.len();
+        }
+        Key::new(name)
+    }
+
     /// Turns a listing of the folder `sealed` on the disk into names in byte order, and takes the wanted part.
     pub(crate) fn open_listing(
         &self,
@@ -194,6 +205,7 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(names.seal_key(&key).unwrap().as_str(), expected, "cold, then warm");
         }
+        assert!(names.open_key(&Key::new(expected).unwrap()).unwrap() == key);
         let (folder, leaf) = expected.split_at(expected.rfind('/').unwrap() + 1);
         let folder = Prefix::new(folder).unwrap();
         assert_eq!(names.seal_prefix(&Prefix::new("logical/ünïcode/").unwrap()).unwrap(), folder);

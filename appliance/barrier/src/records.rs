@@ -40,13 +40,20 @@ impl<'s, S: Store<Ciphertext>> SealRecords<'s, S> {
                 continue;
             }
             let Some(found) = self.0.get(&key)? else { continue };
-            let (mac, data) = split(&name, &found.value.0)?;
-            if !genuine(&name, data, mac)? {
-                return Err(altered(&name));
-            }
+            check(&name, &found.value.0, |data, mac| genuine(&name, data, mac))?;
         }
         Ok(())
     }
+}
+
+/// Checks the record `name` with `genuine(data, mac)`.
+pub(crate) fn check(
+    name: &str,
+    record: &[u8],
+    genuine: impl FnOnce(&[u8], &[u8]) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    let (mac, data) = split(name, record)?;
+    if genuine(data, mac)? { Ok(()) } else { Err(altered(name)) }
 }
 
 fn altered(name: &str) -> Error {
@@ -71,21 +78,16 @@ fn record_key(name: &str) -> Result<Key, Error> {
 /// The write of a seal record, vouched for by `keyring`.
 pub(crate) fn write(keyring: &Keyring, name: &str, data: &[u8]) -> Result<Write<Ciphertext>, Error> {
     let mac = keyring.vouch(name, data)?;
-    Ok(clear_write(record_key(name)?, [&[SEAL_RECORD], mac.expose(), data].concat()))
+    Ok(beside(record_key(name)?, [&[SEAL_RECORD], mac.expose(), data].concat(), false))
 }
 
-/// The write of the keyring's record; it fails if the record is no longer `version`.
+/// The write of the keyring's record, which the seal wraps; it fails if the record is no longer `version`.
 pub(crate) fn keyring_batch(record: Vec<u8>, version: Version) -> Result<Batch<Ciphertext>, Error> {
     let key = Key::new(KEYRING_RECORD)?;
-    Ok(Batch { reads: vec![(key.clone(), version)], writes: vec![clear_write(key, record)] })
+    Ok(Batch { reads: vec![(key.clone(), version)], writes: vec![beside(key, record, true)] })
 }
 
-fn clear_write(key: Key, record: Vec<u8>) -> Write<Ciphertext> {
-    Write {
-        key,
-        value: Some(Ciphertext(record)),
-        mount: MountId::default(),
-        class: Class::Replicated,
-        seal_wrap: false,
-    }
+/// The write of a record whose name is in the clear.
+fn beside(key: Key, record: Vec<u8>, seal_wrap: bool) -> Write<Ciphertext> {
+    Write { key, value: Some(Ciphertext(record)), mount: MountId::default(), class: Class::Replicated, seal_wrap }
 }

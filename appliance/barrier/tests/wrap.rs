@@ -7,7 +7,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use barrier::{Barrier, Coverage, SealSet, SealWrap, inspect};
+use barrier::{Barrier, Coverage, SealKeys, SealSet, SealWrap, inspect, seal_keys};
 use common::{Disk, TableSeal, apply, founded, integrity, key, put, read};
 use framework::{Error, KeyId, Secret, Write};
 
@@ -40,7 +40,7 @@ fn what_asks_for_it_is_wrapped_and_says_so() {
     let coverage = |name: &str| inspect(&disk.raw(&place(&barrier, name))).unwrap();
     assert_eq!(coverage("a"), wrapped_by(&["table"]));
     assert_eq!(coverage("b"), Coverage::Unwrapped);
-    assert_eq!(inspect(&disk.raw("_/keyring")).unwrap(), Coverage::Unwrapped);
+    assert_eq!(inspect(&disk.raw("_/keyring")).unwrap(), wrapped_by(&["table"]));
 }
 
 #[test]
@@ -49,7 +49,8 @@ fn hot_reads_need_no_hsm_until_keys_are_forgotten() {
     apply(&barrier, vec![wrapped("a", b"1"), put("b", b"2")]).unwrap();
     seal.broken.store(true, Ordering::SeqCst);
     assert_eq!(read(&barrier, "a").unwrap().unwrap(), b"1");
-    assert_eq!(barrier.store().cached(), 1);
+    // Its entry key, and the keyring's.
+    assert_eq!(barrier.store().cached(), 2);
     barrier.store().forget();
     assert_eq!(barrier.store().cached(), 0);
     assert!(
@@ -161,4 +162,53 @@ fn the_cache_stays_within_its_bound() {
     barrier.store().forget();
     // Other tests of this process take slots too; but not thousands.
     assert!(hardening::arena::usage().slots < before + 200);
+}
+
+#[test]
+fn after_a_new_key_records_are_renewed_one_by_one_and_counted() {
+    let (barrier, disk, seal) = fresh();
+    apply(&barrier, vec![wrapped("a", b"1"), wrapped("b/c", b"2"), wrapped("d", b"3"), put("e", b"4")]).unwrap();
+    let keys = |wrapped: &[(&str, u64)], unwrapped| SealKeys {
+        wrapped: wrapped.iter().map(|(key, count)| (KeyId((*key).to_owned()), *count)).collect(),
+        unwrapped,
+        unreadable: 0,
+    };
+    // The keyring too; and not wrapped, the count of encryptions.
+    assert_eq!(seal_keys(&disk).unwrap(), keys(&[("table", 4)], 2));
+
+    let next = Arc::new(TableSeal::labelled("table-1"));
+    barrier.store().set_seals(SealSet { wrapping: vec![next], leaving: vec![seal] });
+    apply(&barrier, vec![wrapped("d", b"3")]).unwrap();
+    let all = |barrier: &Wrapping| {
+        let (mut all, mut page) = (Vec::new(), barrier.survey(None).unwrap());
+        while let Some(last) = page.last() {
+            let after = last.record.key.clone();
+            all.append(&mut page);
+            page = barrier.survey(Some(&after)).unwrap();
+        }
+        all
+    };
+    let name = |found: &barrier::Surveyed| found.name.clone().unwrap().as_str().to_owned();
+    let due =
+        |found: &barrier::Surveyed| !["d", "e"].contains(&name(found).as_str()) && !name(found).starts_with("_/enc");
+    let mut writes = Vec::new();
+    for found in all(&barrier) {
+        let write = barrier.renewed(&found, due(&found) || name(&found) == "d").unwrap();
+        assert_eq!(write.is_some(), due(&found), "{}", name(&found));
+        writes.extend(write.map(|write| (found.record.version, write)));
+    }
+    // Somebody writes one of them meanwhile: that write stays.
+    apply(&barrier, vec![wrapped("a", b"later")]).unwrap();
+    barrier.renew(writes).unwrap();
+    assert_eq!(seal_keys(&disk).unwrap(), keys(&[("table-1", 4)], 2));
+    barrier.store().forget();
+    for (name, value) in [("a", &b"later"[..]), ("b/c", b"2"), ("d", b"3"), ("e", b"4")] {
+        assert_eq!(read(&barrier, name).unwrap().unwrap(), value);
+    }
+
+    let plain = all(&barrier).into_iter().find(|found| name(found) == "d").unwrap();
+    let write = barrier.renewed(&plain, false).unwrap().unwrap();
+    barrier.renew(vec![(plain.record.version, write)]).unwrap();
+    assert_eq!(seal_keys(&disk).unwrap(), keys(&[("table-1", 3)], 3));
+    assert_eq!(read(&barrier, "d").unwrap().unwrap(), b"3");
 }

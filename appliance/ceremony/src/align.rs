@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use barrier::Founding;
-use framework::{Ciphertext, Error, KeyId, Seal, SealBackend, SealHealth, SealKind, Store};
+use framework::{CRITICAL, Ciphertext, Error, KeyId, Seal, SealBackend, SealHealth, SealKind, Store};
+use registry::Rewrap;
 use seals::HsmSeal;
 
 use crate::control::Ceremony;
-use crate::names::CRITICAL;
 use crate::protection::Holder;
 use crate::record::{self, SealKey, SealRecord};
+use crate::rotate::again_on_conflict;
 use crate::store::writes;
 
 impl<D: Store<Ciphertext>> Ceremony<D> {
@@ -27,14 +28,17 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
             return Ok(false);
         }
         let _turn = self.turn()?;
-        self.renew_root_key(&self.open_record()?, Holder::Hsms(&able), &|| Ok(Vec::new()))?;
-        tracing::warn!(keys = ?ids(&able), "the HSMs that hold the root key are others now; rewrap what the old ones wrapped");
+        // A root token that only an HSM unwraps which is lost next would be lost with it, and so would any other value.
+        let rewrap = Rewrap::start(0, self.clock.now());
+        self.renew_root_key(&self.open_record()?, Holder::Hsms(&able), &|| writes(|view| rewrap.write(view)))?;
+        tracing::warn!(keys = ?ids(&able), "the HSMs that hold the root key are others now; what is stored is rewrapped");
         self.rewrap_own()?;
         Ok(true)
     }
 
-    /// Writes the ceremonies' own critical records again, under the keys that wrap now.
+    /// Writes the ceremonies' own critical records and the keyring again, under the keys that wrap now.
     fn rewrap_own(&self) -> Result<(), Error> {
+        again_on_conflict(|| self.barrier.rewrite_keyring())?;
         for name in CRITICAL {
             if let Some(value) = self.read_key(name)? {
                 let records = writes(|view| view.put(name, value.try_clone()?))?;

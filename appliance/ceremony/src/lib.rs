@@ -27,7 +27,9 @@ mod store;
 mod turn;
 mod unseal;
 mod verify_rekey;
+mod wrapping;
 
 pub use control::{Ceremony, Setting};
 pub use protection::Protection;
 pub use unseal::Trouble;
+pub use wrapping::Wrappings;

@@ -12,6 +12,3 @@ pub(crate) const UNSEAL_KEY: &str = "core/unseal-key";
 pub(crate) const UNSEAL_BACKUP: &str = "core/unseal-shares";
 /// PGP-encrypted recovery shares that were kept.
 pub(crate) const RECOVERY_BACKUP: &str = "core/recovery-shares";
-
-/// What the seal wraps whatever the mounts ask for.
-pub(crate) const CRITICAL: &[&str] = &[TOKEN_KEY, RECOVERY_KEY, UNSEAL_KEY];

@@ -85,7 +85,7 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
     }
 }
 
-fn again_on_conflict<T>(change: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+pub(crate) fn again_on_conflict<T>(change: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
     for _ in 1..ATTEMPTS {
         match change() {
             Err(Error::Conflict) => {}

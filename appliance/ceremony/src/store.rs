@@ -1,10 +1,9 @@
 //! The ceremonies' own records behind the barrier.
 
-use framework::{Ciphertext, Error, MountId, Prefix, Secret, Store, Transaction, View, Write};
+use framework::{CRITICAL, Ciphertext, Error, MountId, Prefix, Secret, Store, Transaction, View, Write};
 
 use crate::blank::Blank;
 use crate::control::Ceremony;
-use crate::names::CRITICAL;
 
 impl<D: Store<Ciphertext>> Ceremony<D> {
     /// A record behind the barrier.

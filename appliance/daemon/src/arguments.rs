@@ -126,6 +126,8 @@ impl Invocation {
             ["server", rest @ ..] => ServerOptions::read(rest).map(Self::Server),
             ["role", "server", rest @ ..] => ServerOptions::read(rest).map(Self::ServerRole),
             ["role", "hsm", rest @ ..] => HsmRole::read(rest).map(Self::HsmRole),
+            // The only one that asks a server.
+            ["hsm", "coverage", ..] => Ok(Self::Client),
             ["hsm", rest @ ..] => HsmCommand::read(rest).map(Self::Hsm),
             ["compliance", rest @ ..] => ComplianceCommand::read(rest).map(Self::Compliance),
             _ => Ok(Self::Client),

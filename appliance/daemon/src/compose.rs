@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use barrier::{Barrier, SealSet, SealWrap};
-use ceremony::{Ceremony, Protection, Setting};
+use ceremony::{Ceremony, Protection, Setting, Wrappings};
 use framework::{
     Catalog, Clock, Error, GenerateToken, InitAnswer, InitRequest, KeyRotation, Rekey, Rng, SealControl, SealHealth,
     SealStatus, Secret, ShareBackup, SteadyClock, Store, SystemClock, SystemRng, VerifyRekey,
@@ -28,6 +28,7 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store<Secret>>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) ceremony: Arc<Ceremony<Arc<Storage>>>,
+    pub(crate) wrappings: Arc<Wrappings<Arc<Storage>>>,
     pub(crate) control: Arc<Control>,
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -80,7 +81,9 @@ pub(crate) fn build(config: &Config, hsms: &[Arc<HsmSeal>], root_token: Option<S
     let storage = storage::open(config.storage.kind, config.storage.path.as_deref(), Options::default())
         .map_err(|error| Fatal::Part(error.to_string()))?;
     // Which seals wrap is for the ceremonies to say, who know which the storage lies under.
-    let barrier = Arc::new(Barrier::new(SealWrap::new(Arc::clone(&storage), SealSet::default())));
+    let barrier = Arc::new(Barrier::new(
+        SealWrap::new(Arc::clone(&storage), SealSet::default()).disabled(config.disable_sealwrap),
+    ));
     let clock: Arc<dyn Clock> = Arc::new(SteadyClock::new(SystemClock, CLOCK_PATIENCE));
     let rng: Arc<dyn Rng> = Arc::new(SystemRng);
     let settings = Settings {
@@ -111,11 +114,15 @@ pub(crate) fn build(config: &Config, hsms: &[Arc<HsmSeal>], root_token: Option<S
     })?);
     let control = Arc::new(Control { ceremony: Arc::clone(&ceremony), connections: OnceLock::new() });
     let store: Arc<dyn Store<Secret>> = Arc::clone(&barrier) as Arc<dyn Store<Secret>>;
+    let mut wrappings = None;
     let catalog = Arc::new_cyclic(|catalog| {
+        let seal_wrapping = Arc::new(Wrappings { ceremony: Arc::clone(&ceremony), catalog: catalog.clone() });
+        wrappings = Some(Arc::clone(&seal_wrapping));
         let core = system::Core {
             registry: Arc::clone(&registry),
             control: Arc::clone(&control) as Arc<dyn SealControl>,
             seal_health: Arc::clone(&ceremony) as Arc<dyn SealHealth>,
+            seal_wrapping,
             ceremonies: system::Ceremonies {
                 root: Arc::clone(&ceremony) as Arc<dyn GenerateToken>,
                 rekey: Arc::clone(&ceremony) as Arc<dyn Rekey>,
@@ -140,7 +147,8 @@ pub(crate) fn build(config: &Config, hsms: &[Arc<HsmSeal>], root_token: Option<S
         clock: Arc::clone(&clock),
         rng,
     });
-    Ok(Parts { storage, store, registry, ceremony, control, pipeline, clock })
+    let wrappings = wrappings.ok_or_else(|| Fatal::Part("the catalog was not made".to_owned()))?;
+    Ok(Parts { storage, store, registry, ceremony, wrappings, control, pipeline, clock })
 }
 
 fn declared(audit: &config::Audit) -> DeclaredDevice {

@@ -87,6 +87,34 @@ pub trait Store<V>: Send + Sync {
     fn apply(&self, batch: Batch<V>) -> Result<(), Error>;
 }
 
+/// A record with all that is kept of it.
+#[derive(Clone, Debug)]
+pub struct Record<V> {
+    /// Its name.
+    pub key: Key,
+    /// Its value.
+    pub value: V,
+    /// When it was written.
+    pub version: Version,
+    /// The mount it belongs to.
+    pub mount: MountId,
+    /// How far it travels.
+    pub class: Class,
+}
+
+/// A store that can be read through from end to end, a page at a time, while it is written to.
+pub trait Walk<V>: Send + Sync {
+    /// Records in byte order of their names, from the one after `after` on: a page that is bounded in number and bytes, and
+    /// empty only at the end.
+    fn walk(&self, after: Option<&Key>) -> Result<Vec<Record<V>>, Error>;
+}
+
+impl<V, S: Walk<V> + ?Sized> Walk<V> for std::sync::Arc<S> {
+    fn walk(&self, after: Option<&Key>) -> Result<Vec<Record<V>>, Error> {
+        (**self).walk(after)
+    }
+}
+
 impl<V, S: Store<V> + ?Sized> Store<V> for std::sync::Arc<S> {
     fn get(&self, key: &Key) -> Result<Option<Versioned<V>>, Error> {
         (**self).get(key)

@@ -55,7 +55,9 @@ fn judge(
         return Ok(());
     }
     if !question.known {
-        return Err(Error::Denied);
+        // Who it is could not be found out: no refusal, and it may be asked again.
+        let passing = |trouble: &mut Error| matches!(trouble, Error::HsmUnavailable { .. } | Error::Busy { .. });
+        return Err(question.trouble.take_if(passing).unwrap_or(Error::Denied));
     }
     if question.help {
         return Ok(());

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod critical;
 mod latest;
 mod leases;
 mod lockouts;
@@ -18,6 +19,7 @@ mod names;
 mod policies;
 mod random;
 mod registry;
+mod rewrap;
 mod rotation;
 mod tokens;
 mod wrapping;
@@ -31,6 +33,7 @@ pub use mounts::{
 pub use policies::{PolicySpec, StoredPolicy};
 pub use random::base62;
 pub use registry::{Changed, Registry, Settings};
+pub use rewrap::{Portion, Rewrap};
 pub use rotation::RotationPolicy;
 pub use tokens::{AskMethod, Identified, Issued, TokenRef, TokenRole, TokenSpec};
 pub use wrapping::{WrappingToken, wraps};

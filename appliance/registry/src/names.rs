@@ -9,6 +9,7 @@
 //! core/audit/<path>                    one audit device that was enabled by the API
 //! core/audit-salts/<path>              the salt of a device declared in the configuration
 //! core/rotation                        when the data key is made anew by itself
+//! core/rewrap                          how far a full rewrap has come
 //! core/locked-users/<id>               a user who is locked out; <id> is a hash of the mount's accessor and the name
 //! sys/policy/<name>                    one policy
 //! sys/password-policy/<name>           one password policy
@@ -33,6 +34,7 @@ pub(crate) const TIDY: &str = "core/tidy/";
 pub(crate) const AUDIT: &str = "core/audit/";
 pub(crate) const AUDIT_SALTS: &str = "core/audit-salts/";
 pub(crate) const ROTATION: &str = "core/rotation";
+pub(crate) const REWRAP: &str = "core/rewrap";
 pub(crate) const LOCKED_USERS: &str = "core/locked-users/";
 pub(crate) const POLICIES: &str = "sys/policy/";
 pub(crate) const PASSWORD_POLICIES: &str = "sys/password-policy/";

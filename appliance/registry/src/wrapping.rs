@@ -12,6 +12,7 @@ use std::time::Duration;
 use framework::{Caller, Error, MountId, Secret, Timestamp, View, WrapInfo};
 use serde::{Deserialize, Serialize};
 
+use crate::critical;
 use crate::names;
 use crate::policies::WRAPPING;
 use crate::registry::Registry;
@@ -90,7 +91,7 @@ impl Registry {
         now: Timestamp,
     ) -> Result<Option<WrappingToken>, Error> {
         let name = self.token_name(token)?;
-        let record = read_record(view, &name)?.filter(|record| record.valid(now) && wraps(&record.policies));
+        let record = read_record(view, &name)?.filter(|record| record.valid(now) && record.wraps());
         Ok(record.map(|record| WrappingToken { name, record }))
     }
 
@@ -111,11 +112,20 @@ impl Registry {
 
     /// The records of all cubbyholes, as the cubbyhole engine writes them; seal-wrapped if the mount of `path` is.
     fn cubbyhole<'v>(&self, view: &View<'v>, path: &str) -> Result<View<'v>, Error> {
-        const EVERY: &[&str] = &[""];
-        let sealed =
-            self.locate(path)?.is_some_and(|(mount, _)| mount.entry.seal_wrap && mount.id != MountId::default());
         let id = self.mount(names::CUBBYHOLE)?.map_or(MountId::default(), |mount| mount.id);
-        view.below(names::CUBBYHOLE, id, if sealed { EVERY } else { &[] })
+        view.below(names::CUBBYHOLE, id, if self.wraps_answers(path)? { critical::EVERY } else { &[] })
+    }
+
+    /// Whether answers to requests for `path` are seal-wrapped where they are put away.
+    pub(crate) fn wraps_answers(&self, path: &str) -> Result<bool, Error> {
+        Ok(self.locate(path)?.is_some_and(|(mount, _)| mount.entry.seal_wrap && mount.id != MountId::default()))
+    }
+}
+
+impl TokenRecord {
+    /// Whether it is a wrapping token's.
+    pub(crate) fn wraps(&self) -> bool {
+        wraps(&self.policies)
     }
 }
 

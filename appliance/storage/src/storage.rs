@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use framework::{Batch, Ciphertext, Error, Key, Page, Prefix, Store, Version, Versioned};
+use framework::{Batch, Ciphertext, Error, Key, Page, Prefix, Record, Store, Version, Versioned, Walk};
 
 use crate::OpenError;
 use crate::committer::{Committer, Counters, Verifying};
@@ -23,6 +23,8 @@ use crate::snapshot::Snapshot;
 /// How long a caller waits for its write before it is told that the disk does not answer.
 const LONGEST_WRITE: Duration = Duration::from_secs(60);
 const SLED_FOLDER: &str = "index.sled";
+/// Most records of a page of a walk, and bytes after which it ends.
+const PAGE: (usize, usize) = (256, 1 << 20);
 
 /// What the index is kept in. The journal is the same under each: a data directory may be opened with another one, which
 /// is then made from snapshot and journal.
@@ -265,6 +267,28 @@ impl Store<Ciphertext> for Storage {
     fn apply(&self, batch: Batch<Ciphertext>) -> Result<(), Error> {
         let awaited = self.queue.submit(batch)?;
         framework::waiting(|| awaited.wait(LONGEST_WRITE))
+    }
+}
+
+impl Walk<Ciphertext> for Storage {
+    fn walk(&self, after: Option<&Key>) -> Result<Vec<Record<Ciphertext>>, Error> {
+        // The least name that is greater.
+        let from = after.map_or_else(String::new, |key| format!("{}\0", key.as_str()));
+        self.slot.wait_verified()?;
+        let found = self.read(|index| {
+            let (mut page, mut bytes) = (Vec::new(), 0);
+            index.walk(&from, &mut |key, stored| {
+                bytes += stored.value.len();
+                page.push((key.to_owned(), stored.clone()));
+                page.len() < PAGE.0 && bytes < PAGE.1
+            })?;
+            Ok(page)
+        })?;
+        let record = |(key, stored): (String, index::Stored)| {
+            let (value, version) = (Ciphertext(stored.value), Version(stored.version));
+            Ok(Record { key: Key::new(key)?, value, version, mount: stored.mount, class: stored.class })
+        };
+        found.into_iter().map(record).collect()
     }
 }
 

@@ -17,6 +17,7 @@ mod policies;
 mod rekey;
 mod seal;
 mod seal_backend;
+mod seal_wrap;
 mod share_backup;
 mod shares;
 mod token;
@@ -27,8 +28,8 @@ mod wrapping;
 use std::sync::{Arc, Weak};
 
 use framework::{
-    Catalog, Engine, GenerateToken, KeyRotation, Rekey, SealControl, SealHealth, Secret, ShareBackup, Store,
-    VerifyRekey,
+    Catalog, Engine, GenerateToken, KeyRotation, Rekey, SealControl, SealHealth, SealWrapping, Secret, ShareBackup,
+    Store, VerifyRekey,
 };
 use registry::Registry;
 
@@ -40,6 +41,8 @@ pub struct Core {
     pub control: Arc<dyn SealControl>,
     /// How what wraps fares.
     pub seal_health: Arc<dyn SealHealth>,
+    /// What it wraps of the store.
+    pub seal_wrapping: Arc<dyn SealWrapping>,
     /// What a quorum can have done.
     pub ceremonies: Ceremonies,
     /// Which of it needs no token.
@@ -93,6 +96,7 @@ pub fn engines(core: &Core) -> Vec<Engine> {
     let routes = [
         seal::routes(core),
         seal_backend::routes(core),
+        seal_wrap::routes(core),
         mounts::routes(core),
         locked_users::routes(core),
         policies::routes(core),
@@ -114,7 +118,7 @@ pub fn engines(core: &Core) -> Vec<Engine> {
         about: "The system backend is built-in and cannot be remounted or unmounted. It contains the paths that are used to \
                 configure the server itself as well as perform core operations.",
         routes: routes.into_iter().flatten().collect(),
-        seal_wrapped: &["core/token-key", "core/recovery-key", "core/unseal-key"],
+        seal_wrapped: framework::CRITICAL,
         ..Engine::default()
     };
     vec![system, token::engine(core), cubbyhole::engine()]

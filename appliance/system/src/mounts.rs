@@ -98,7 +98,7 @@ fields! {
         /// Whether the mount stays on this cluster.
         local: bool = false,
         /// Whether critical records are wrapped by the seal as well.
-        seal_wrap: bool = false,
+        seal_wrap: Option<bool>,
         /// Whether the engine may draw from the HSM's random numbers.
         external_entropy_access: bool = false,
         /// The name of a plugin; a kind of engine here.
@@ -265,7 +265,7 @@ fn enable_mount(
         options: wanted.options.or_else(|| Some(BTreeMap::new())),
         config: config_of(wanted.config.unwrap_or_default())?,
         local: wanted.local,
-        seal_wrap: wanted.seal_wrap,
+        seal_wrap: wanted.seal_wrap.unwrap_or(false),
         external_entropy_access: wanted.external_entropy_access,
     };
     registry.enable_mount(&cx.view, class, spec).map(drop)
@@ -320,6 +320,7 @@ fn tune_of(wanted: Wanted) -> Result<Tune, Error> {
         passthrough_request_headers: wanted.passthrough_request_headers,
         allowed_response_headers: wanted.allowed_response_headers,
         token_type: wanted.token_type,
+        seal_wrap: wanted.seal_wrap,
         user_lockout: lockout_of(wanted.user_lockout_config.unwrap_or_default())?,
     })
 }

@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used)] // a helper that fails fails the test
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use framework::{
-    Batch, Error, GenerateToken, Given, InitAnswer, InitRequest, KeptShares, Key, KeyRotation, KeySet, KeyStatus, Page,
-    Prefix, Rekey, RekeyRequest, RekeyState, RekeyStep, SealBackend, SealControl, SealHealth, SealStatus, Secret,
-    ShareBackup, Store, SystemClock, SystemRng, Timestamp, TokenAttempt, TokenRequest, Verification, VerifyRekey,
-    Versioned,
+    Batch, CoverageReport, Error, GenerateToken, Given, InitAnswer, InitRequest, KeptShares, Key, KeyRotation, KeySet,
+    KeyStatus, Page, Prefix, Rekey, RekeyRequest, RekeyState, RekeyStep, SealBackend, SealControl, SealHealth,
+    SealStatus, SealWrapping, Secret, ShareBackup, Store, SystemClock, SystemRng, Timestamp, TokenAttempt,
+    TokenRequest, Verification, VerifyRekey, Versioned,
 };
 use registry::{Registry, Settings};
 use system::{Ceremonies, Core, Unauthenticated, Versions};
@@ -113,6 +114,15 @@ impl SealHealth for Absent {
     }
 }
 
+impl SealWrapping for Absent {
+    fn coverage(&self, _: bool) -> Result<CoverageReport, Error> {
+        Err(Error::Sealed)
+    }
+    fn probe(&self) -> Result<Option<Duration>, Error> {
+        Err(Error::Sealed)
+    }
+}
+
 #[test]
 fn the_api_is_the_one_in_the_file() {
     let absent = Arc::new(Absent);
@@ -127,6 +137,7 @@ fn the_api_is_the_one_in_the_file() {
             backup: absent.clone(),
         },
         seal_health: absent.clone(),
+        seal_wrapping: absent.clone(),
         unauthenticated: Unauthenticated::default(),
         store: absent,
         catalog: Weak::new(),

@@ -132,6 +132,9 @@ impl Ledger {
 
 const CLIENTS: usize = 4;
 
+/// A token that is not wrapped, as root tokens are.
+const NEEDS_NO_HSM: &str = "token-of-somebody-else";
+
 /// Runs `during` while clients write, read, and use what needs no HSM.
 fn under_load(server: &Server, ledgers: &[Ledger], during: impl FnOnce()) {
     let done = AtomicBool::new(false);
@@ -146,7 +149,7 @@ fn under_load(server: &Server, ledgers: &[Ledger], during: impl FnOnce()) {
                 }
             });
         }
-        let (client, done) = (server.client(), &done);
+        let (client, done) = (server.client().with_token(NEEDS_NO_HSM), &done);
         scope.spawn(move || {
             while !done.load(Ordering::Relaxed) {
                 client.post("plain/data/s", json!({"data": {"n": 1}})).is(200);
@@ -167,6 +170,10 @@ fn server() -> Server {
     let server = Server::start(Setup::new(Seal::CloudHsm, "redb"));
     server.mount("plain", false);
     server.mount("wrapped", true);
+    let root = server.client();
+    let policy = "path \"plain/*\" { capabilities = [\"create\", \"read\", \"update\"] }";
+    root.post("sys/policies/acl/plain", json!({"policy": policy})).ok();
+    root.post("auth/token/create", json!({"id": NEEDS_NO_HSM, "policies": ["plain"]})).ok();
     server
 }
 

@@ -33,7 +33,7 @@ pub fn engine() -> Engine {
             every: Duration::from_secs(60),
             run: ids::sweep,
         }],
-        seal_wrapped: &["role/"],
+        seal_wrapped: &["role/", "secret-id/", "local/secret-id/"],
         auth: Some(AuthMethod { renew: login::renew }),
         ..Engine::default()
     }

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex};
 
 use barrier::{Barrier, Founding};
 use framework::{
-    Batch, Ciphertext, Class, Error, Key, KeyId, MountId, Page, Prefix, Seal, Secret, Store, Timestamp, Version,
-    Versioned, Wrapped, Write,
+    Batch, Ciphertext, Class, Error, Key, KeyId, MountId, Page, Prefix, Record, Seal, Secret, Store, Timestamp,
+    Version, Versioned, Walk, Wrapped, Write,
 };
 
 /// Records in memory, in the open.
@@ -35,6 +35,21 @@ impl Disk {
 
     pub fn set_raw(&self, key: &str, bytes: Vec<u8>) {
         self.0.lock().unwrap().1.entry(key.to_owned()).or_default().0 = bytes;
+    }
+}
+
+impl Walk<Ciphertext> for Disk {
+    fn walk(&self, after: Option<&Key>) -> Result<Vec<Record<Ciphertext>>, Error> {
+        let disk = self.0.lock().unwrap();
+        let behind = disk.1.iter().filter(|(key, _)| after.is_none_or(|after| key.as_str() > after.as_str()));
+        let record = |(key, (bytes, at)): (&String, &(Vec<u8>, u64))| Record {
+            key: Key::new(key).unwrap(),
+            value: Ciphertext(bytes.clone()),
+            version: Version(*at),
+            mount: MountId::default(),
+            class: Class::default(),
+        };
+        Ok(behind.take(2).map(record).collect())
     }
 }
 

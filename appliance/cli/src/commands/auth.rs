@@ -95,6 +95,7 @@ pub(super) static COMMANDS: [Command; 6] = [
             mounts::OPTIONS,
             mounts::VERSION,
             mounts::TOKEN_TYPE,
+            mounts::SEAL_WRAP,
             mounts::LISTING,
             mounts::REQUEST_KEYS,
             mounts::RESPONSE_KEYS,

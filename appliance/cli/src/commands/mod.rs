@@ -3,6 +3,7 @@
 mod audit;
 mod auth;
 mod generate_root;
+mod hsm;
 mod init;
 mod kv;
 mod kv_metadata;
@@ -36,7 +37,7 @@ use crate::settings::Settings;
 use crate::table;
 
 /// Every command, in the order of its group.
-static COMMANDS: [&[Command]; 20] = [
+static COMMANDS: [&[Command]; 21] = [
     &status::COMMANDS,
     &logical::COMMANDS,
     &login::COMMANDS,
@@ -56,13 +57,15 @@ static COMMANDS: [&[Command]; 20] = [
     &unseal::COMMANDS,
     &rekey::COMMANDS,
     &generate_root::COMMANDS,
+    &hsm::COMMANDS,
     &login::PRINT,
 ];
 
 /// What the words that only group other commands stand for.
-static GROUPS: [(&str, &str); 11] = [
+static GROUPS: [(&str, &str); 12] = [
     ("audit", "Interact with audit devices"),
     ("auth", "Interact with auth methods"),
+    ("hsm", "See what the HSM does for a server"),
     ("kv", "Interact with the key-value store"),
     ("kv metadata", "Interact with the metadata of keys"),
     ("lease", "Interact with leases"),

@@ -133,6 +133,9 @@ pub(super) fn tune_body(flags: &Parsed) -> Value {
     if let Some(description) = flags.text("description") {
         body.insert("description".to_owned(), json!(description));
     }
+    if let Some(wrap) = flags.choice("seal-wrap") {
+        body.insert("seal_wrap".to_owned(), json!(wrap));
+    }
     let options = options(flags);
     if !options.is_null() {
         body.insert("options".to_owned(), options);

@@ -80,6 +80,7 @@ pub(super) static COMMANDS: [Command; 5] = [
             mounts::MAX_TTL,
             mounts::OPTIONS,
             mounts::VERSION,
+            mounts::SEAL_WRAP,
             mounts::LISTING,
             mounts::REQUEST_KEYS,
             mounts::RESPONSE_KEYS,

@@ -25,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) listeners: Vec<server::Listener>,
     /// The HSMs that unseal, the preferred one first, then those that are being left. If none unseals, shares do.
     pub(crate) hsms: Vec<Hsm>,
+    /// Nothing is wrapped by the seal but the root key.
+    pub(crate) disable_sealwrap: bool,
     pub(crate) audits: Vec<Audit>,
     /// Ceremonies that need no token.
     pub(crate) unauthenticated: system::Unauthenticated,

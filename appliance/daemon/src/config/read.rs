@@ -83,6 +83,7 @@ pub(super) struct Parts {
     max_request_size: Option<usize>,
     max_request_duration: Option<Duration>,
     disable_mlock: Option<bool>,
+    disable_sealwrap: Option<bool>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -144,10 +145,10 @@ fn settings(reader: &mut Reader<'_>, parts: &mut Parts) -> Result<(), ParseError
     }
     parts.disable_mlock = reader.boolean("disable_mlock")?.or(parts.disable_mlock);
     parts.multiseal = reader.boolean("enable_multiseal")?.or(parts.multiseal);
-    for refused in ["raw_storage_endpoint", "disable_sealwrap"] {
-        if reader.boolean(refused)? == Some(true) {
-            return Err(reader.error(refused, format!("{refused} = true is not supported by this version")));
-        }
+    parts.disable_sealwrap = reader.boolean("disable_sealwrap")?.or(parts.disable_sealwrap);
+    if reader.boolean("raw_storage_endpoint")? == Some(true) {
+        let message = "raw_storage_endpoint = true is not supported by this version";
+        return Err(reader.error("raw_storage_endpoint", message));
     }
     if let Some(block) = one(reader, "hardening", 0)? {
         let mut inner = block.reader("hardening");
@@ -212,6 +213,7 @@ impl Parts {
             storage,
             listeners: self.listeners,
             hsms: seal::together(self.seals, self.multiseal.unwrap_or(false))?,
+            disable_sealwrap: self.disable_sealwrap.unwrap_or(false),
             audits: self.audits,
             unauthenticated: self.unauthenticated.finish(),
             user_lockout: lockout::rules(&self.lockouts),

@@ -33,6 +33,10 @@ const NETWORK_THREADS: usize = 2;
 const HSM_WATCH: Duration = Duration::from_millis(500);
 /// Whether the data key is due for rotation is looked at this often.
 const ROTATION: Duration = Duration::from_secs(10);
+/// Whether there is something to rewrap is looked at this often.
+const REWRAP: Duration = Duration::from_secs(1);
+/// A rewrap that cannot go on, since the HSM is out of reach, is tried again after this.
+const REWRAP_AGAIN: Duration = Duration::from_secs(5);
 /// What has expired is ended this often, at most this much at a time: tokens, and secrets that were leased.
 const SWEEP: (Duration, usize) = (Duration::from_secs(1), 500);
 
@@ -105,6 +109,7 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
     }
     sweep(&parts)?;
     rotate(&parts)?;
+    rewrap(&parts)?;
     let handle = server.handle();
     let served = runtime.block_on(async {
         let stop = stop_signal(handle, Arc::clone(&parts.registry))?;
@@ -274,6 +279,32 @@ fn rotate(parts: &Parts) -> Result<(), Fatal> {
                 Ok(_) | Err(framework::Error::Sealed) => {}
                 Err(error) => tracing::error!("bringing the root key under the configured HSMs: {error:?}"),
             }
+        }
+    })
+}
+
+/// Does the full rewrap that `sys/sealwrap/rewrap` asked for, also one that a server before this one was asked for.
+fn rewrap(parts: &Parts) -> Result<(), Fatal> {
+    let wrappings = Arc::clone(&parts.wrappings);
+    spawn("rewrap", move || {
+        let mut said = String::new();
+        loop {
+            let pause = match wrappings.rewrap_portion() {
+                Ok(pause) => {
+                    said.clear();
+                    pause.unwrap_or(REWRAP)
+                }
+                Err(framework::Error::Sealed) => REWRAP,
+                Err(error) => {
+                    let message = format!("the rewrap cannot go on yet: {error:?}");
+                    if message != said {
+                        tracing::warn!("{message}");
+                        said = message;
+                    }
+                    REWRAP_AGAIN
+                }
+            };
+            thread::sleep(pause);
         }
     })
 }

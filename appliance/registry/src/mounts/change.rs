@@ -140,6 +140,11 @@ impl Registry {
             let message = "'token_type' cannot be set for 'token' or 'ns_token' auth mounts";
             return Err(Error::field("token_type", message));
         }
+        if tune.seal_wrap.is_some_and(|wanted| wanted != entry.seal_wrap) && SINGLE.contains(&entry.kind.as_str()) {
+            let message = format!("what the seal wraps of {path:?} is not for tuning");
+            return Err(Error::field("seal_wrap", message));
+        }
+        set(&mut entry.seal_wrap, tune.seal_wrap);
         let config = &mut entry.config;
         let secs = |ttl: Option<Duration>, old: u64| ttl.map_or(old, |ttl| ttl.as_secs());
         config.default_lease_ttl = secs(tune.default_lease_ttl, config.default_lease_ttl);

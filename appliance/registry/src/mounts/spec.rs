@@ -54,6 +54,9 @@ pub struct Tune {
     pub allowed_response_headers: Option<Vec<String>>,
     /// See [`MountConfig`].
     pub token_type: Option<String>,
+    /// Whether critical records are wrapped by the seal as well. Those that lie there get their due form when they are written
+    /// next, or by a rewrap.
+    pub seal_wrap: Option<bool>,
     /// See [`MountConfig`]; only what is given changes.
     pub user_lockout: LockoutChange,
 }

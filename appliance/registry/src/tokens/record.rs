@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use framework::{Auth, Caller, Cidr, Error, Json, Map, Secret, Timestamp, TokenKind, View};
+use framework::{Auth, Caller, Cidr, Error, Json, Map, MountId, Secret, Timestamp, TokenKind, View};
 use serde::{Deserialize, Serialize};
 
 use super::Identified;
-use crate::{leases, names};
+use crate::{critical, leases, names};
 
 /// All that is known of a token. Times are nanoseconds since 1970, lifetimes seconds. What is not said is not written: a
 /// batch token carries its record with it.
@@ -123,7 +123,7 @@ impl TokenRecord {
         let caller = Caller {
             token: name.to_owned(),
             owner: if self.batch { self.parent.clone() } else { name.to_owned() },
-            root: self.policies.iter().any(|policy| policy == "root"),
+            root: self.is_root(),
             orphan: self.parent.is_empty(),
             accessor: self.accessor(name),
             kind: self.kind().name(),
@@ -142,8 +142,15 @@ impl TokenRecord {
         }
     }
 
+    /// Whether it is a root token: its record is one of those that the seal wraps.
+    pub(crate) fn is_root(&self) -> bool {
+        self.policies.iter().any(|policy| policy == "root")
+    }
+
+    /// Stages the record. `view` is rooted at the whole store.
     pub(crate) fn put(&self, view: &View<'_>, name: &str) -> Result<(), Error> {
-        names::write(view, &format!("{}{name}", names::TOKENS), self)
+        let view = view.below("", MountId::default(), if self.is_root() { critical::EVERY } else { &[] })?;
+        names::write(&view, &format!("{}{name}", names::TOKENS), self)
     }
 
     /// Stages the removal of all records of this token but those in its cubbyhole.
