@@ -1,6 +1,7 @@
 //! `sys/auth`: enabling, tuning, moving and disabling auth methods.
 
 use serde_json::{Value, json};
+use softhsm_tests::eventually;
 
 use crate::{enable, login, nobody, server};
 
@@ -133,4 +134,41 @@ fn audit_keys_of_a_mount_are_written_in_the_clear() {
     assert_eq!(written["token_type"], "service");
     assert!(written["password"].as_str().unwrap().starts_with("hmac-sha256:") && !log.contains("hunter22"));
     assert_eq!(of("response", "read")["response"]["data"]["token_type"], "service");
+}
+
+#[test]
+fn disabling_an_auth_method_ends_its_tokens_their_children_and_their_leases() {
+    let server = server("");
+    let root = server.client();
+    root.post(
+        "sys/policies/acl/maker",
+        json!({"policy": "path \"auth/token/create\" { capabilities = [\"update\"] }"}),
+    )
+    .is(204);
+    let mut tokens = Vec::new();
+    for path in ["gone", "kept"] {
+        enable(&server, path, "userpass");
+        root.post(&format!("auth/{path}/users/ada"), json!({"password": "pw", "token_policies": "maker"})).is(204);
+        let (client, auth) = login(&server, &format!("{path}/login/ada"), json!({"password": "pw"}));
+        let child = client.post("auth/token/create", json!({"ttl": "1h"})).is(200)["auth"].clone();
+        tokens.extend([auth, child]);
+    }
+    let leases = |path: &str| root.list(&format!("sys/leases/lookup/auth/{path}/login/ada")).status;
+    let alive = |auth: &Value| {
+        let client = server.client().with_token(auth["client_token"].as_str().unwrap());
+        client.get("auth/token/lookup-self").status == 200
+    };
+    let by_accessor =
+        |auth: &Value| root.post("auth/token/lookup-accessor", json!({"accessor": auth["accessor"]})).status == 200;
+    assert_eq!((leases("gone"), leases("kept")), (200, 200));
+    assert!(tokens.iter().all(|auth| alive(auth) && by_accessor(auth)));
+
+    root.delete("sys/auth/gone").is(204);
+    // The tokens of the method at once, what hangs on them soon after.
+    assert!(!alive(&tokens[0]));
+    eventually("the children of its tokens end, and the leases", || {
+        (!alive(&tokens[1]) && !tokens[..2].iter().any(by_accessor) && leases("gone") == 404).then_some(())
+    });
+    assert!(tokens[2..].iter().all(|auth| alive(auth) && by_accessor(auth)));
+    assert_eq!(leases("kept"), 200);
 }

@@ -94,11 +94,17 @@ impl Trie {
 
     /// The rule of the highest rank that matches a path.
     pub(super) fn find(&self, path: &[u8]) -> Option<u32> {
+        self.search(path, || ())
+    }
+
+    /// The same, telling of every node that is looked at.
+    fn search(&self, path: &[u8], mut looked: impl FnMut()) -> Option<u32> {
         let mut best = NOTHING;
         // Places after a `+`, still to be looked at. Allocates only where a `+` is met.
         let mut later: Vec<(u32, &[u8])> = Vec::new();
         let mut place = Some((0, path));
         while let Some((at, rest)) = place {
+            looked();
             place = self.step(at, rest, &mut best, &mut later).or_else(|| later.pop());
         }
         Some(best.rule).filter(|&rule| rule != NONE)
@@ -191,5 +197,51 @@ impl Trie {
 
     fn node_mut(&mut self, at: u32) -> Option<&mut Node> {
         self.0.get_mut(usize::try_from(at).ok()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::template::Rendered;
+    use super::*;
+
+    /// The tree of so many policies with twenty rules each.
+    fn tree(policies: u32) -> Trie {
+        let mut tree = Trie::default();
+        let mut ranks = Vec::new();
+        for (policy, rule) in (0..policies).flat_map(|policy| (0..20).map(move |rule| (policy, rule))) {
+            let text = match rule % 3 {
+                0 => format!("secret/data/team-{policy}/app-{rule}/*"),
+                1 => format!("secret/data/team-{policy}/config-{rule}"),
+                _ => format!("secret/+/team-{policy}/shared-{rule}"),
+            };
+            let number = policy * 20 + rule;
+            assert_eq!(tree.insert(&Pattern::new(Rendered { text, filled: Vec::new() }), number), number);
+            ranks.push(number + 1);
+        }
+        tree.rank(&ranks);
+        tree
+    }
+
+    #[test]
+    fn a_thousand_policies_cost_no_more_than_one() {
+        let (one, hundred, thousand) = (tree(1), tree(100), tree(1000));
+        let (mut few, mut many) = (0, 0);
+        for path in [
+            "secret/data/team-0/app-0/db",
+            "secret/data/team-0/config-1",
+            "secret/metadata/team-0/shared-2",
+            "no/where",
+        ] {
+            let looked = |tree: &Trie| {
+                let mut count = 0;
+                tree.search(path.as_bytes(), || count += 1);
+                count
+            };
+            assert_eq!(looked(&hundred), looked(&thousand), "{path}");
+            few += looked(&one);
+            many += looked(&thousand);
+        }
+        assert!(many * 2 <= few * 3, "{few} nodes with one policy, {many} with a thousand");
     }
 }
