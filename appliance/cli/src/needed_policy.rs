@@ -1,12 +1,13 @@
 //! The policy behind `-output-policy`: what a token must be allowed to make a request.
 
 /// Paths that need `sudo` as well; a `*` at the end stands for anything.
-const SUDO: [&str; 17] = [
+const SUDO: [&str; 18] = [
     "auth/token/accessors",
     "sys/audit",
     "sys/audit/*",
     "sys/auth/*",
     "sys/config/auditing/*",
+    "sys/config/cors",
     "sys/leases",
     "sys/leases/lookup/*",
     "sys/leases/revoke-force/*",

@@ -55,6 +55,7 @@ fn mount_secret(parts: &Parts, token: &Secret) -> Result<(), Error> {
         token: Some(token.try_clone()?),
         body: Ok(body),
         origin: framework::Origin::local(),
+        headers: Vec::new(),
         help: false,
     };
     parts.pipeline.handle(request).result.map(drop)

@@ -2,13 +2,23 @@
 
 use crate::{Caller, Error, Json, Map, MountInfo, Operation, Origin, Output, Secret};
 
+/// A request's headers in the order in which they came, names in lower case, but for those with the token.
+///
+/// For the corridor and the audit log. Handlers see none of them, and no answer has any of theirs, so that what a mount lets
+/// through (`passthrough_request_headers`, `allowed_response_headers`) is nobody's business yet.
+pub type Headers = Vec<(String, String)>;
+
 /// A request, as it is judged and recorded.
 #[derive(Clone, Copy)]
 pub struct Ask<'a> {
     /// Where it came from.
     pub origin: &'a Origin,
+    /// Its headers.
+    pub headers: &'a Headers,
     /// Who asks; nobody for a bad token.
     pub caller: &'a Caller,
+    /// How often the token could still be used when the request came; 0 for any number.
+    pub remaining_uses: u64,
     /// The token as given.
     pub token: Option<&'a Secret>,
     /// What is wanted.

@@ -11,6 +11,7 @@ mod change;
 mod cidr;
 mod cipher;
 pub mod clock;
+mod cors;
 pub mod deadlines;
 pub mod duration;
 mod engine;
@@ -37,7 +38,7 @@ mod token;
 mod transaction;
 mod waiting;
 
-pub use audit::{Ask, AuditSink};
+pub use audit::{Ask, AuditSink, Headers};
 pub use ceremony::{
     GenerateToken, Given, InitAnswer, InitRequest, KeptShares, KeyRotation, KeySet, KeyStatus, NewShares, Progress,
     Rekey, RekeyRequest, RekeyState, RekeyStep, SealControl, SealStatus, ShareBackup, TokenAttempt, TokenRequest,
@@ -47,6 +48,7 @@ pub use change::Change;
 pub use cidr::Cidr;
 pub use cipher::{Cipher, Forged};
 pub use clock::{Clock, Rng, SystemClock, SystemRng, Timestamp, uuid};
+pub use cors::Cors;
 pub use engine::{AuthMethod, Catalog, Engine, Periodic};
 pub use envelope::WrapInfo;
 pub use error::{Error, Incident};

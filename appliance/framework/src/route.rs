@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
@@ -45,8 +44,6 @@ pub struct Origin {
     pub wrap_ttl: Option<Duration>,
     /// The client's certificate chain, DER, leaf first.
     pub client_certificates: Vec<Vec<u8>>,
-    /// The request's headers, names in lower case, but for the token.
-    pub headers: Arc<BTreeMap<String, String>>,
 }
 
 impl Origin {
@@ -59,7 +56,6 @@ impl Origin {
             namespace: String::new(),
             wrap_ttl: None,
             client_certificates: Vec::new(),
-            headers: Arc::default(),
         }
     }
 }

@@ -90,6 +90,6 @@ fn unsupported(ask: &Ask<'_>) -> Option<Error> {
             message: "no such namespace: this server has the root namespace only".to_owned(),
         });
     }
-    let format = ask.origin.headers.get("x-vault-wrap-format").filter(|format| !format.is_empty());
+    let format = ask.headers.iter().find(|(name, value)| name == "x-vault-wrap-format" && !value.is_empty());
     format.map(|_| Error::invalid("X-Vault-Wrap-Format is not supported: wrapping tokens are tokens like any other"))
 }

@@ -94,7 +94,7 @@ impl Pipeline {
     }
 
     fn walk(&self, request: Request) -> Answer {
-        let Request { operation, mut path, token, body, origin, help } = request;
+        let Request { operation, mut path, token, body, origin, headers, help } = request;
         let now = self.clock.now();
         // A listing is of a folder, whether the client says so or not.
         if operation == Operation::List && !path.ends_with('/') {
@@ -116,9 +116,9 @@ impl Pipeline {
             Err(error) => (None, Some(error)),
         };
         let known = identified.is_some();
-        let limited = identified.as_ref().is_some_and(|identified| identified.remaining_uses > 0);
+        let remaining_uses = identified.as_ref().map_or(0, |identified| identified.remaining_uses);
         let caller = identified.map_or_else(Arc::default, |identified| identified.caller);
-        let limited = limited && counts(&place.route, &caller);
+        let limited = remaining_uses > 0 && counts(&place.route, &caller);
 
         let input = Input { path: place.parts, body: data };
         let route = place.route;
@@ -159,7 +159,9 @@ impl Pipeline {
         };
         let ask = Ask {
             origin: &origin,
+            headers: &headers,
             caller: &caller,
+            remaining_uses,
             token: token.as_ref(),
             operation,
             path: &path,

@@ -1,6 +1,6 @@
 //! What comes into the corridor and what leaves it.
 
-use framework::{Error, Json, Map, Operation, Origin, Output, Secret};
+use framework::{Error, Headers, Json, Map, Operation, Origin, Output, Secret};
 
 /// A decoded request.
 pub struct Request {
@@ -15,6 +15,8 @@ pub struct Request {
     pub body: Result<Map<String, Json>, Error>,
     /// Where the request came from.
     pub origin: Origin,
+    /// Its headers.
+    pub headers: Headers,
     /// `?help=1`: the answer is documentation.
     pub help: bool,
 }

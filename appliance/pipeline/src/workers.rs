@@ -7,7 +7,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
 
-use framework::Error;
+use framework::{Cors, Error};
 
 use crate::pool::Pool;
 use crate::{Answer, Pipeline, Request};
@@ -43,6 +43,11 @@ impl Workers {
         let lane = if self.pipeline.is_costly(&request) { &self.costly } else { &self.usual };
         let pipeline = Arc::clone(&self.pipeline);
         lane.submit(Box::new(move || reply(pipeline.handle(request))))
+    }
+
+    /// What web pages of other origins may do; `None` if nothing.
+    pub fn cors(&self) -> Option<Arc<Cors>> {
+        self.pipeline.registry.cors()
     }
 
     /// Takes no more requests, and waits for those that were taken.

@@ -93,6 +93,7 @@ impl House {
             token: Some(self.root.try_clone().unwrap()),
             body: Ok(body),
             origin: Origin { wrap_ttl, ..Origin::local() },
+            headers: Vec::new(),
             help: false,
         })
     }

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod cors;
 mod critical;
 mod latest;
 mod leases;

@@ -8,6 +8,8 @@
 //! core/tidy/<what>                     everything is being looked through for what belongs to nothing
 //! core/audit/<path>                    one audit device that was enabled by the API
 //! core/audit-salts/<path>              the salt of a device declared in the configuration
+//! core/audited-headers/<name>          one header of requests that the audit log records
+//! core/cors                            which web pages of other origins may use the API
 //! core/rotation                        when the data key is made anew by itself
 //! core/rewrap                          how far a full rewrap has come
 //! core/locked-users/<id>               a user who is locked out; <id> is a hash of the mount's accessor and the name
@@ -33,6 +35,8 @@ pub(crate) const LEASE_REVOCATIONS: &str = "core/lease-revocations/";
 pub(crate) const TIDY: &str = "core/tidy/";
 pub(crate) const AUDIT: &str = "core/audit/";
 pub(crate) const AUDIT_SALTS: &str = "core/audit-salts/";
+pub(crate) const AUDITED_HEADERS: &str = "core/audited-headers/";
+pub(crate) const CORS: &str = "core/cors";
 pub(crate) const ROTATION: &str = "core/rotation";
 pub(crate) const REWRAP: &str = "core/rewrap";
 pub(crate) const LOCKED_USERS: &str = "core/locked-users/";

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use framework::acl::Policy;
-use framework::{Clock, Error, Key, Prefix, Rng, Secret, Store, Transaction, View};
+use framework::{Clock, Cors, Error, Key, Prefix, Rng, Secret, Store, Transaction, View};
 use hardening::Guarded;
 
 use crate::audit::{DeclaredDevice, Devices};
+use crate::cors;
 use crate::latest::Latest;
 use crate::lockouts::{LockoutRules, Lockouts};
 use crate::mounts::{self, DefaultMount, Migrations, Table, default_mounts};
@@ -58,7 +59,7 @@ pub struct Changed {
     pub mounts: bool,
     /// There is something to be ended or removed: [`Registry::finish_removals`] should run soon.
     pub removals: bool,
-    /// The table of audit devices.
+    /// The audit devices, or what they record.
     pub audit: bool,
 }
 
@@ -80,6 +81,7 @@ pub(crate) struct Open {
     pub(crate) devices: Latest<Devices>,
     pub(crate) migrations: Migrations,
     pub(crate) lockouts: Lockouts,
+    pub(crate) cors: Latest<Option<Arc<Cors>>>,
 }
 
 impl Registry {
@@ -114,6 +116,7 @@ impl Registry {
             devices: Latest::new(Devices::load(store, &self.settings.audit, &Devices::default())?),
             migrations: Migrations::default(),
             lockouts: Lockouts::load(store)?,
+            cors: Latest::new(cors::load(store)?),
         };
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(open));
         Ok(())
@@ -145,7 +148,11 @@ impl Registry {
                 changed.mounts |= name.starts_with(names::MOUNTS);
                 let marks = [names::REMOVALS, names::REVOCATIONS, names::LEASE_REVOCATIONS, names::TIDY];
                 changed.removals |= marks.iter().any(|mark| name.starts_with(mark));
-                changed.audit |= name.starts_with(names::AUDIT) || name.starts_with(names::AUDIT_SALTS);
+                let audit = [names::AUDIT, names::AUDIT_SALTS, names::AUDITED_HEADERS];
+                changed.audit |= audit.iter().any(|folder| name.starts_with(folder));
+                if name == names::CORS {
+                    open.cors.refresh(|_| cors::load(store))?;
+                }
                 if let Some(user) = name.strip_prefix(names::LOCKED_USERS) {
                     open.lockouts.changed(user, store)?;
                 }

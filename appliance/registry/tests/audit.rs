@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use common::{House, house_with, refusal};
@@ -42,7 +41,6 @@ fn origin(id: &str, port: u16) -> Origin {
         namespace: String::new(),
         wrap_ttl: None,
         client_certificates: Vec::new(),
-        headers: Arc::default(),
     }
 }
 
@@ -78,7 +76,9 @@ fn root() -> Caller {
 
 /// A request, as the pipeline would tell it.
 struct Case {
+    headers: &'static [(&'static str, &'static str)],
     caller: Caller,
+    remaining_uses: u64,
     token: Option<Secret>,
     operation: Operation,
     path: &'static str,
@@ -91,9 +91,12 @@ struct Case {
 impl Case {
     fn record(&self, house: &House, id: &str, port: u16) -> Result<(), Error> {
         let (origin, data) = (origin(id, port), object(self.data));
+        let headers = self.headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let ask = Ask {
             origin: &origin,
+            headers: &headers,
             caller: &self.caller,
+            remaining_uses: self.remaining_uses,
             token: self.token.as_ref(),
             operation: self.operation,
             path: self.path,
@@ -113,7 +116,9 @@ fn data(text: &str) -> Result<Output, Error> {
 
 fn case(name: &str) -> Case {
     let kv = Case {
+        headers: &[],
         caller: root(),
+        remaining_uses: 0,
         token: Some("regroot".into()),
         operation: Operation::Read,
         path: "secret/data/a",
@@ -193,6 +198,12 @@ fn case(name: &str) -> Case {
             }),
             ..kv
         },
+        "headers" => Case {
+            headers: &[("x-foo", "one"), ("x-bar", "clear"), ("x-baz", "no"), ("x-foo", "two<")],
+            caller: Caller { issued: Timestamp::parse("2026-11-25T00:01:45.5Z").unwrap(), ..root() },
+            remaining_uses: 5,
+            ..case("kv read nothing")
+        },
         "login" => Case {
             caller: Caller::default(),
             token: None,
@@ -201,6 +212,8 @@ fn case(name: &str) -> Case {
             mount: Some(mount("auth/userpass/", "userpass")),
             data: r#"{"password":"p<&>w"}"#,
             clear: &[],
+            headers: &[],
+            remaining_uses: 0,
             answer: Ok(Output {
                 auth: Some(Auth {
                     client_token: Some("hvs.new".into()),
@@ -269,13 +282,15 @@ fn lines(path: &Path) -> Vec<String> {
 #[test]
 fn lines_are_those_of_openbao() {
     let (house, path, _folder) = audited(&[]);
+    house.write(|view| house.registry.audit_header(view, "X-Foo", true)).unwrap();
+    house.write(|view| house.registry.audit_header(view, "x-bar", false)).unwrap();
     let golden = include_str!("golden/openbao-2.7.2.audit");
     let mut cases = 0;
     for part in golden.split("\n# ").skip(2) {
         let mut expected = part.lines();
         let name = expected.next().unwrap();
         let field =
-            |line: &str, name: &str| line.split(name).nth(1).unwrap().split(['"', '}']).next().unwrap().to_owned();
+            |line: &str, name: &str| line.split(name).nth(1).unwrap().split(['"', '}', ',']).next().unwrap().to_owned();
         let (request, response) = (expected.next().unwrap(), expected.next().unwrap());
         let id = field(request, "\"request\":{\"id\":\"");
         let port = field(request, "\"remote_port\":").parse().unwrap();
@@ -289,7 +304,7 @@ fn lines_are_those_of_openbao() {
         }
         cases += 1;
     }
-    assert_eq!(cases, 12);
+    assert_eq!(cases, 13);
 }
 
 #[test]

@@ -5,7 +5,6 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use common::house_with;
@@ -61,7 +60,6 @@ fn figures() {
         namespace: String::new(),
         wrap_ttl: None,
         client_certificates: Vec::new(),
-        headers: Arc::default(),
     };
     let info = MountInfo {
         path: "secret/".into(),
@@ -82,7 +80,9 @@ fn figures() {
     let token: &Secret = &token;
     let ask = Ask {
         origin: &origin,
+        headers: &Vec::new(),
         caller: &caller,
+        remaining_uses: 0,
         token: Some(token),
         operation: Operation::Read,
         path: "secret/data/payments/db",

@@ -1,6 +1,8 @@
 //! The way into the pipeline, as this crate needs it.
 
-use framework::Error;
+use std::sync::Arc;
+
+use framework::{Cors, Error};
 use pipeline::{Answer, Request, Workers};
 
 /// Gets the answer, on the thread that worked on the request.
@@ -13,10 +15,19 @@ pub trait Corridor: Send + Sync {
     /// # Errors
     /// [`Error::Busy`] if no more requests are taken; then `reply` is not called.
     fn submit(&self, request: Request, reply: Reply) -> Result<(), Error>;
+
+    /// What web pages of other origins may do; `None` if nothing. Must not block.
+    fn cors(&self) -> Option<Arc<Cors>> {
+        None
+    }
 }
 
 impl Corridor for Workers {
     fn submit(&self, request: Request, reply: Reply) -> Result<(), Error> {
         Workers::submit(self, request, reply)
+    }
+
+    fn cors(&self) -> Option<Arc<Cors>> {
+        Workers::cors(self)
     }
 }

@@ -1,11 +1,9 @@
 //! From a request's head to a [`Request`]: method, path, token and the other headers.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
-use framework::{Error, Json, Map, Operation, Origin, Secret, SystemRng, duration};
+use framework::{Error, Headers, Json, Map, Operation, Origin, Secret, SystemRng, duration};
 
 use crate::connection::Peer;
 use crate::query::{self, Query};
@@ -17,6 +15,7 @@ pub(crate) struct Head {
     pub(crate) path: String,
     pub(crate) token: Option<Secret>,
     pub(crate) origin: Origin,
+    pub(crate) headers: Headers,
     pub(crate) help: bool,
     /// The query's fields.
     pub(crate) fields: Map<String, Json>,
@@ -50,7 +49,7 @@ pub(crate) fn head(method: &Method, uri: &Uri, headers: &HeaderMap, path: &str, 
     if operation == Operation::Patch {
         merge_patch(headers)?;
     }
-    let (token, headers_kept) = take_headers(headers);
+    let (token, kept) = take_headers(headers);
     let wrap_ttl = wrap_ttl(headers).unwrap_or_else(|error| {
         keep(error);
         None
@@ -66,10 +65,10 @@ pub(crate) fn head(method: &Method, uri: &Uri, headers: &HeaderMap, path: &str, 
         namespace,
         wrap_ttl,
         client_certificates: peer.certificates.clone(),
-        headers: Arc::new(headers_kept),
     };
     let help = query.help || asks_help;
-    Ok(Head { operation, path, token, origin, help, fields: query.fields, form: is_form(headers), fault })
+    let form = is_form(headers);
+    Ok(Head { operation, path, token, origin, headers: kept, help, fields: query.fields, form, fault })
 }
 
 /// What is asked for, and whether it is documentation.
@@ -124,10 +123,10 @@ fn content_type(headers: &HeaderMap) -> &str {
     value.split(';').next().unwrap_or_default().trim()
 }
 
-/// The token, and the other headers by name. `X-Vault-Token` counts before `Authorization: Bearer`.
-fn take_headers(headers: &HeaderMap) -> (Option<Secret>, BTreeMap<String, String>) {
+/// The token, and the other headers. `X-Vault-Token` counts before `Authorization: Bearer`.
+fn take_headers(headers: &HeaderMap) -> (Option<Secret>, Headers) {
     let mut token: Option<&[u8]> = None;
-    let mut others = BTreeMap::<String, String>::new();
+    let mut others = Headers::with_capacity(headers.len());
     for (name, value) in headers {
         match name.as_str() {
             // Some libraries send it empty where they have none.
@@ -136,18 +135,7 @@ fn take_headers(headers: &HeaderMap) -> (Option<Secret>, BTreeMap<String, String
             "authorization" if bearer(value.as_bytes()).is_some() => {
                 token = token.or(bearer(value.as_bytes()));
             }
-            name => {
-                let value = String::from_utf8_lossy(value.as_bytes());
-                match others.get_mut(name) {
-                    None => {
-                        others.insert(name.to_owned(), value.into_owned());
-                    }
-                    Some(first) => {
-                        first.push_str(", ");
-                        first.push_str(&value);
-                    }
-                }
-            }
+            name => others.push((name.to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())),
         }
     }
     let token = token.map(<[u8]>::trim_ascii).filter(|token| !token.is_empty());

@@ -27,6 +27,11 @@ impl Encoded {
         Self { status, body, retry_after: None, leader: None, charge: Charge::default() }
     }
 
+    /// No body.
+    pub(crate) fn empty(status: StatusCode) -> Self {
+        Self::new(status, Vec::new())
+    }
+
     /// `{"errors":[…]}`; no message gives an empty list.
     pub(crate) fn errors(status: StatusCode, message: &str) -> Self {
         let mut body = Vec::with_capacity(message.len() + 32);
@@ -106,7 +111,7 @@ fn hsm_unavailable(error: &Error) -> Encoded {
 fn success(request_id: &str, mount_type: &str, shape: Shape, output: &Output) -> Encoded {
     let status = output.status.and_then(|status| StatusCode::from_u16(status).ok());
     if output.is_silent() {
-        return Encoded::new(status.unwrap_or(StatusCode::NO_CONTENT), Vec::new());
+        return Encoded::empty(status.unwrap_or(StatusCode::NO_CONTENT));
     }
     // Large enough for most answers: a buffer that grows is a secret that is copied.
     let mut body = Vec::with_capacity(2048);

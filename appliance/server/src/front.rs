@@ -16,6 +16,7 @@ use crate::body::{self, Budget, Charge, Failure};
 use crate::config::Limits;
 use crate::connection::Peer;
 use crate::corridor::Corridor;
+use crate::cross::Cross;
 use crate::decode::{self, Head};
 use crate::encode::{self, Encoded};
 use crate::{json, query};
@@ -43,10 +44,35 @@ async fn nothing_here(Extension(peer): Extension<Arc<Peer>>) -> Response {
 /// The API.
 async fn vault(State(front): State<Arc<Front>>, Extension(peer): Extension<Arc<Peer>>, request: Request) -> Response {
     let _work = peer.work();
+    // Browsers alone name an origin.
+    let named = request.headers().contains_key(header::ORIGIN);
+    let cors = named.then(|| front.corridor.cors()).flatten();
+    match Cross::judge(cors, request.method(), request.headers()) {
+        Cross::Same => answer(&front, &peer, request).await,
+        Cross::Foreign(allowed) => {
+            let mut response = answer(&front, &peer, request).await;
+            allowed.mark(&mut response);
+            response
+        }
+        Cross::Preflight(allowed) => {
+            let mut response = response(Encoded::empty(StatusCode::OK), "");
+            allowed.mark_preflight(&mut response);
+            response
+        }
+        Cross::Refused(status, message) => {
+            let mut response = response(Encoded::errors(status, message), "");
+            close(&mut response, request.version(), &peer);
+            response
+        }
+    }
+}
+
+/// The answer to a request whose origin is no obstacle.
+async fn answer(front: &Front, peer: &Peer, request: Request) -> Response {
     let (Parts { method, uri, headers, version, .. }, body) = request.into_parts();
     let impatient = headers.contains_key(header::EXPECT);
     let path = uri.path().strip_prefix(PREFIX).unwrap_or_default();
-    let head = decode::head(&method, &uri, &headers, path, &peer);
+    let head = decode::head(&method, &uri, &headers, path, peer);
     let target = uri.path_and_query().map_or_else(String::new, |target| target.as_str().to_owned());
     // The token is in the decoded head now; the buffer under the target and the headers may go.
     drop((uri, headers));
@@ -73,7 +99,7 @@ async fn vault(State(front): State<Arc<Front>>, Extension(peer): Extension<Arc<P
     peer.answers(encoded.body.len());
     let mut response = response(encoded, &target);
     if closes || unread {
-        close(&mut response, version, &peer);
+        close(&mut response, version, peer);
     }
     response
 }
@@ -81,7 +107,7 @@ async fn vault(State(front): State<Arc<Front>>, Extension(peer): Extension<Arc<P
 impl Front {
     /// Hands a request over and waits for its answer.
     async fn carry_out(&self, head: Head, body: Result<Bytes, Error>, mut charge: Charge) -> Encoded {
-        let Head { operation, path, token, origin, help, fields, form, fault } = head;
+        let Head { operation, path, token, origin, headers, help, fields, form, fault } = head;
         let body = match (fault, body) {
             (Some(fault), _) => Err(fault),
             (None, Err(error)) => Err(error),
@@ -91,7 +117,7 @@ impl Front {
         let request_id = origin.request_id.clone();
         let (sender, receiver) = oneshot::channel();
         let (id, budget) = (request_id.clone(), self.budget.clone());
-        let request = pipeline::Request { operation, path, token, body, origin, help };
+        let request = pipeline::Request { operation, path, token, body, origin, headers, help };
         let submitted = self.corridor.submit(
             request,
             Box::new(move |answer| {

@@ -13,6 +13,7 @@ mod certificate;
 mod config;
 mod connection;
 mod corridor;
+mod cross;
 mod decode;
 mod encode;
 mod front;

@@ -93,7 +93,9 @@ async fn headers_say_who_and_where() {
         ["X-Vault-Namespace: /team/a/", "X-Vault-Wrap-TTL: 1m30s", "X-Vault-Request: true", "X-Two: 1", "X-Two: 2"];
     let data = send(server.address, "GET /v1/a", &headers, b"").await.data();
     assert_eq!((data["namespace"].as_str(), data["wrap_ttl"].as_u64()), (Some("team/a"), Some(90)));
-    assert_eq!((data["headers"]["x-two"].as_str(), data["address"].as_str()), (Some("1, 2"), Some("127.0.0.1")));
+    let kept = data["headers"].to_string();
+    assert!(kept.contains("\"x-two: 1\"") && kept.contains("\"x-two: 2\""), "{kept}");
+    assert_eq!(data["address"].as_str(), Some("127.0.0.1"));
     for bad in
         ["X-Vault-Wrap-TTL: soon", "X-Vault-Wrap-TTL: -5", "X-Vault-Namespace: a/../b", "X-Vault-Namespace: a//b"]
     {

@@ -1,15 +1,21 @@
-//! `sys/audit` and `sys/audit-hash`.
+//! `sys/audit`, `sys/audit-hash`, and the headers that the audit log records.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use framework::Operation::{Delete, Read, Update};
-use framework::{Context, Error, Json, Map, Route, Secret, fields};
+use framework::{Context, Error, Fields, Json, Map, Route, Secret, fields};
 use registry::AuditSpec;
 
 use crate::{Core, Nothing};
 
 pub(crate) fn routes(core: &Core) -> Vec<Route> {
+    let mut routes = devices(core);
+    routes.extend(headers(core));
+    routes
+}
+
+fn devices(core: &Core) -> Vec<Route> {
     let registry = || Arc::clone(&core.registry);
     let (for_list, for_enable, for_disable, for_hash) = (registry(), registry(), registry(), registry());
     vec![
@@ -49,7 +55,76 @@ pub(crate) fn routes(core: &Core) -> Vec<Route> {
     ]
 }
 
+fn headers(core: &Core) -> Vec<Route> {
+    let registry = || Arc::clone(&core.registry);
+    let (for_list, for_read, for_update, for_delete) = (registry(), registry(), registry(), registry());
+    vec![
+        Route::new(
+            Read,
+            "config/auditing/request-headers",
+            "List the request headers that the audit log records.",
+            move |_: &Context<'_>, _: Nothing| {
+                let headers = for_list.audited_headers()?;
+                let headers = headers.into_iter().map(|(name, hmac)| (name, Json::Object(Recorded { hmac }.emit())));
+                Ok(RecordedHeaders { headers: headers.collect() })
+            },
+        )
+        .sudo()
+        .merged(),
+        Route::new(
+            Read,
+            "config/auditing/request-headers/{header}",
+            "How the audit log records a request header.",
+            move |_: &Context<'_>, at: Header| {
+                let hmac = for_read.audited_headers()?.get(&at.header.to_ascii_lowercase()).copied();
+                let hmac = hmac.ok_or_else(|| Error::field("header", "Could not find header in config"))?;
+                Ok(Map::from_iter([(at.header, Json::Object(Recorded { hmac }.emit()))]))
+            },
+        )
+        .sudo()
+        .merged(),
+        Route::new(
+            Update,
+            "config/auditing/request-headers/{header}",
+            "Have the audit log record a request header.",
+            move |cx: &Context<'_>, wanted: WantedHeader| {
+                for_update.audit_header(&cx.view, &wanted.header, wanted.hmac)
+            },
+        )
+        .sudo(),
+        Route::new(
+            Delete,
+            "config/auditing/request-headers/{header}",
+            "Have the audit log record a request header no more.",
+            move |cx: &Context<'_>, at: Header| for_delete.forget_header(&cx.view, &at.header),
+        )
+        .sudo(),
+    ]
+}
+
 fields! {
+    struct Header {
+        /// The header's name. Its case does not matter.
+        header: String,
+    }
+
+    struct WantedHeader {
+        /// The header's name. Its case does not matter.
+        header: String,
+        /// Whether its values are recorded as their HMACs.
+        hmac: bool = false,
+    }
+
+    struct Recorded {
+        /// Whether its values are recorded as their HMACs.
+        hmac: bool,
+    }
+
+    struct RecordedHeaders {
+        /// The headers, in lower case.
+        headers: Map<String, Json>,
+    }
+
     struct At {
         /// The device's path.
         path: String,

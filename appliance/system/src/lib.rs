@@ -4,6 +4,7 @@
 
 mod audit;
 mod capabilities;
+mod cors;
 mod cubbyhole;
 mod generate_root;
 mod internal;
@@ -103,6 +104,7 @@ pub fn engines(core: &Core) -> Vec<Engine> {
         password_policies::routes(core),
         audit::routes(core),
         capabilities::routes(core),
+        cors::routes(core),
         keys::routes(core),
         generate_root::routes(core),
         rekey::routes(core),

@@ -9,6 +9,7 @@ pub fn all(both: &mut Both) {
     tokens(both);
     wrapping(both);
     policies_and_tools(both);
+    settings(both);
     tokens_and_leases(both);
     audit_and_seal(both);
     ceremonies(both);
@@ -302,6 +303,31 @@ fn wrapping(both: &mut Both) {
         "read -wrap-ttl=5m cubbyhole/mine",
         "read -format=json sys/policies/acl/response-wrapping",
         "delete sys/policies/acl/response-wrapping",
+    ] {
+        both.run(line);
+    }
+}
+
+fn settings(both: &mut Both) {
+    for line in [
+        "read -format=json sys/config/cors",
+        "write sys/config/cors allowed_origins=https://a.example,https://b.example allowed_headers=X-A",
+        "read -format=json sys/config/cors",
+        "write sys/config/cors allowed_origins=https://a.example allow_credentials=true enable=true",
+        "read -format=json sys/config/cors",
+        "delete sys/config/cors",
+        "read -format=json sys/config/cors",
+        "read -format=json sys/config/auditing/request-headers",
+        "write sys/config/auditing/request-headers/X-One hmac=true",
+        "write -f sys/config/auditing/request-headers/X-Two",
+        "write sys/config/auditing/request-headers/X-Three hmac=x",
+        "read -format=json sys/config/auditing/request-headers",
+        "read -format=json sys/config/auditing/request-headers/x-one",
+        "read -format=json sys/config/auditing/request-headers/X-TWO",
+        "read sys/config/auditing/request-headers/X-Four",
+        "delete sys/config/auditing/request-headers/x-ONE",
+        "delete sys/config/auditing/request-headers/X-Four",
+        "read -format=json sys/config/auditing/request-headers",
     ] {
         both.run(line);
     }

@@ -75,3 +75,33 @@ pub fn devices(server: &Server) {
     }
     assert_eq!(client.post("sys/audit/x", json!({"type": "carrier-pigeon"})).status, 400);
 }
+
+pub fn request_headers(server: &Server) {
+    let client = server.client();
+    let headers = "sys/config/auditing/request-headers";
+    client.post(&format!("{headers}/X-Clear"), json!({})).is(204);
+    client.post(&format!("{headers}/X-Hidden"), json!({"hmac": true})).is(204);
+    for bad in ["X-Vault-Token", "authorization", "X%20Y", "X%0AY", "%C3%A9"] {
+        client.post(&format!("{headers}/{bad}"), json!({})).is(400);
+    }
+    let wanted = json!({"x-clear": {"hmac": false}, "x-hidden": {"hmac": true}});
+    assert_eq!(client.get(headers).is(200)["data"]["headers"], wanted);
+
+    let created = client.post("auth/token/create", json!({"policies": ["root"], "num_uses": 3})).is(200);
+    let token = created["auth"]["client_token"].as_str().unwrap();
+    let limited = client.with_token(token).with_header("X-Clear", "seen").with_header("X-Hidden", "unseen");
+    limited.with_header("X-Other", "never").get("secret/data/with-headers").is(404);
+    client.delete(&format!("{headers}/x-clear")).is(204);
+    limited.get("secret/data/with-headers").is(404);
+
+    let lines = lines_of(server, "secret/data/with-headers");
+    let hidden = hash(server, "unseen");
+    for (line, seen, left) in
+        [(0, json!(["seen"]), 3), (1, json!(["seen"]), 3), (2, Value::Null, 2), (3, Value::Null, 2)]
+    {
+        let recorded = &lines[line]["request"]["headers"];
+        assert_eq!((&recorded["x-clear"], &recorded["x-hidden"]), (&seen, &json!([hidden])), "line {line}");
+        assert_eq!((&recorded["x-other"], &lines[line]["auth"]["remaining_uses"]), (&Value::Null, &json!(left)));
+    }
+    client.delete(&format!("{headers}/x-hidden")).is(204);
+}

@@ -3,6 +3,7 @@
 
 mod audit;
 mod ceremonies;
+mod cors;
 mod documents;
 mod kv1;
 mod kv2;
@@ -48,6 +49,8 @@ fn main_job(seal: Seal, storage: &'static str) {
     wrapping::cubbyholes(&server);
     audit::lines(&server);
     audit::devices(&server);
+    audit::request_headers(&server);
+    cors::origins(&server);
     documents::openapi(&server);
     documents::help_and_the_ui(&server);
     ceremonies::a_root_token(&server);

@@ -123,7 +123,9 @@ impl Mount {
         let (caller, data) = (Caller::default(), Map::new());
         let ask = Ask {
             origin: &self.origin,
+            headers: &Vec::new(),
             caller: &caller,
+            remaining_uses: 0,
             token: None,
             operation,
             path,

@@ -11,6 +11,7 @@ use framework::{Error, Key, Page, Prefix, Secret, Store, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::file::Target;
+use super::headers::AuditedHeaders;
 use crate::names;
 use crate::registry::{HmacKey, hmac_key};
 
@@ -150,6 +151,8 @@ impl Device {
 #[derive(Default)]
 pub(crate) struct Devices {
     pub(crate) all: Vec<Arc<Device>>,
+    /// What all of them record of requests' headers.
+    pub(crate) headers: AuditedHeaders,
 }
 
 impl Devices {
@@ -198,7 +201,7 @@ impl Devices {
                 failing: AtomicBool::new(false),
             }));
         }
-        Ok(Self { all })
+        Ok(Self { all, headers: AuditedHeaders::load(store)? })
     }
 }
 

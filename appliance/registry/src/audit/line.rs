@@ -1,22 +1,24 @@
 //! One line of the audit log, in Vault's form.
 
-use aws_lc_rs::{digest, hmac};
+use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use framework::{Ask, Auth, Caller, Error, Json, Map, Operation, Output, PolicyNames, Recorded, Timestamp};
 
 use super::device::Format;
+use super::headers::AuditedHeaders;
 use super::json::Writer;
 use crate::mounts::{MountClass, MountConfig};
 
 /// A line that is about to be written for one device.
 pub(crate) struct Line<'a> {
-    w: Writer<'a>,
-    format: &'a Format,
-    now: Timestamp,
-    version: &'a str,
+    pub(super) w: Writer<'a>,
+    pub(super) format: &'a Format,
+    pub(super) now: Timestamp,
+    pub(super) version: &'a str,
     /// Settings of the mount, where it may show fields.
-    shown: Option<&'a MountConfig>,
+    pub(super) shown: Option<&'a MountConfig>,
+    pub(super) headers: &'a AuditedHeaders,
 }
 
 /// The caller's token and accessor as they stand in the line, twice each.
@@ -25,21 +27,11 @@ struct Hidden {
     accessor: Vec<u8>,
 }
 
-impl<'a> Line<'a> {
-    pub(crate) fn new(
-        format: &'a Format,
-        key: &'a hmac::Key,
-        now: Timestamp,
-        version: &'a str,
-        shown: Option<&'a MountConfig>,
-    ) -> Self {
-        Self { w: Writer::new(key, format.raw), format, now, version, shown }
-    }
-
+impl Line<'_> {
     /// The line for a request.
     pub(crate) fn request(mut self, ask: &Ask<'_>, refusal: Option<&Error>) -> Vec<u8> {
         let hidden = self.begin(ask, "request");
-        self.caller(ask.caller, &hidden, refusal.is_none());
+        self.caller(ask, &hidden, refusal.is_none());
         self.asked(ask, &hidden);
         if let Some(refusal) = refusal {
             // OpenBao's own difference: a token it does not know gives the plain sentence.
@@ -57,8 +49,8 @@ impl<'a> Line<'a> {
         match answer {
             // A login stands for whom it lets in.
             Ok(Output { auth: Some(auth), .. }) if nobody => self.auth(auth),
-            Ok(_) => self.caller(ask.caller, &hidden, true),
-            Err(error) => self.caller(ask.caller, &hidden, !nobody && !matches!(error, Error::Denied)),
+            Ok(_) => self.caller(ask, &hidden, true),
+            Err(error) => self.caller(ask, &hidden, !nobody && !matches!(error, Error::Denied)),
         }
         self.asked(ask, &hidden);
         self.answered(ask, answer);
@@ -99,7 +91,8 @@ impl<'a> Line<'a> {
     }
 
     /// `auth` of a request: whom the token stands for.
-    fn caller(&mut self, caller: &Caller, hidden: &Hidden, allowed: bool) {
+    fn caller(&mut self, ask: &Ask<'_>, hidden: &Hidden, allowed: bool) {
+        let caller = ask.caller;
         self.w.object("auth", |w| {
             let nobody = caller.token.is_empty();
             if !nobody {
@@ -120,6 +113,7 @@ impl<'a> Line<'a> {
                 });
             }
             metadata(w, caller.metadata.iter());
+            w.number("remaining_uses", ask.remaining_uses);
             w.text("entity_id", &caller.entity_id);
             w.text("token_type", if nobody { "default" } else { caller.kind });
             w.number("token_ttl", caller.ttl);
@@ -152,7 +146,7 @@ impl<'a> Line<'a> {
 
     /// `request`: what was asked for.
     fn asked(&mut self, ask: &Ask<'_>, hidden: &Hidden) {
-        let (shown, version) = (self.shown, self.version);
+        let (shown, version, headers) = (self.shown, self.version, self.headers);
         self.w.object("request", |w| {
             w.text("id", &ask.origin.request_id);
             let client_id = client_id(w, ask.caller);
@@ -172,6 +166,7 @@ impl<'a> Line<'a> {
             w.text("remote_address", &ask.origin.remote_address.to_string());
             w.number("remote_port", ask.origin.remote_port.into());
             w.number("wrap_ttl", ask.origin.wrap_ttl.map_or(0, |ttl| ttl.as_secs()));
+            headers.record(w, ask.headers);
         });
     }
 

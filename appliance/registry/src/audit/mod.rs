@@ -2,6 +2,7 @@
 
 mod device;
 mod file;
+mod headers;
 mod json;
 mod line;
 mod manage;
@@ -13,6 +14,7 @@ pub(crate) use device::Devices;
 pub use manage::{AuditDevice, AuditSpec};
 
 use crate::registry::Registry;
+use json::Writer;
 use line::Line;
 
 impl AuditSink for Registry {
@@ -43,7 +45,14 @@ impl Registry {
         let mut taken = false;
         let mut refused = String::new();
         for device in &devices.all {
-            let line = Line::new(device.format(), &device.key, now, self.settings.running_version, shown);
+            let line = Line {
+                w: Writer::new(&device.key, device.format().raw),
+                format: device.format(),
+                now,
+                version: self.settings.running_version,
+                shown,
+                headers: &devices.headers,
+            };
             match device.write(now, || write(line)) {
                 Ok(()) => taken = true,
                 Err(error) => refused = format!("{refused} {}: {error};", device.path),

@@ -32,7 +32,7 @@ impl Corridor for Stub {
 
 /// Answers with the request.
 pub(crate) fn echo(request: Request) -> Answer {
-    let Request { operation, path, token, body, origin, help } = request;
+    let Request { operation, path, token, body, origin, headers, help } = request;
     let result = body.map(|body| {
         let mut data = Map::new();
         data.insert("operation".into(), operation.name().into());
@@ -44,10 +44,7 @@ pub(crate) fn echo(request: Request) -> Answer {
         data.insert("help".into(), help.into());
         data.insert("address".into(), origin.remote_address.to_string().into());
         data.insert("certificates".into(), origin.client_certificates.len().into());
-        data.insert(
-            "headers".into(),
-            Json::Object(origin.headers.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect()),
-        );
+        data.insert("headers".into(), headers.into_iter().map(|(name, value)| format!("{name}: {value}")).collect());
         Output { data: Some(data), ..Output::default() }
     });
     Answer { request_id: origin.request_id, mount_type: "echo".into(), shape: Shape::Envelope, result }
