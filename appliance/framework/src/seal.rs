@@ -168,7 +168,7 @@ mod tests {
         for all in [vec![wrapped.clone()], vec![wrapped, other]] {
             let bytes = Wrapped::encode_all(&all).unwrap();
             assert_eq!(Wrapped::decode_all(&bytes).unwrap(), all);
-            assert!(Wrapped::decode_all(&bytes[..19]).is_err());
+            assert!(Wrapped::decode_all(&bytes[..18]).is_err());
         }
     }
 }
