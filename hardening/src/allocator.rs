@@ -80,3 +80,20 @@ unsafe impl GlobalAlloc for WipingAllocator {
         }
     }
 }
+
+/// What the heap takes, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct HeapUsage {
+    /// In blocks that are in use.
+    pub used: usize,
+    /// Had from the system.
+    pub size: usize,
+}
+
+/// The C library's own account of the heap. It looks at each of its arenas, so it is not for every request.
+pub fn heap_usage() -> HeapUsage {
+    // JUSTIFICATION: there is no safe binding to the allocator's account. SAFETY: it takes nothing, returns a plain struct by
+    // value, and may be called by any thread at any time.
+    let found = unsafe { libc::mallinfo2() };
+    HeapUsage { used: found.uordblks + found.hblkhd, size: found.arena + found.hblkhd }
+}

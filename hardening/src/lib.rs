@@ -14,7 +14,7 @@ mod report;
 mod secret;
 mod wipe;
 
-pub use allocator::WipingAllocator;
+pub use allocator::{HeapUsage, WipingAllocator, heap_usage};
 pub use arena::ArenaFull;
 pub use guarded::Guarded;
 pub use random::random_bytes;

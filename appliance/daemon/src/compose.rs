@@ -1,6 +1,6 @@
 //! Putting the parts together: from a configuration to a pipeline that answers requests.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use barrier::{Barrier, SealSet, SealWrap};
@@ -16,6 +16,7 @@ use seals::HsmSeal;
 use storage::{Options, Storage};
 
 use crate::config::{self, Config};
+use crate::figures::Figures;
 use crate::log;
 use crate::roles::Fatal;
 
@@ -32,6 +33,7 @@ pub(crate) struct Parts {
     pub(crate) control: Arc<Control>,
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) figures: Arc<Figures>,
 }
 
 /// The seal, as `sys/` drives it: when it closes, so do the connections, in whose buffers tokens still lie.
@@ -114,6 +116,16 @@ pub(crate) fn build(config: &Config, hsms: &[Arc<HsmSeal>], root_token: Option<S
     })?);
     let control = Arc::new(Control { ceremony: Arc::clone(&ceremony), connections: OnceLock::new() });
     let store: Arc<dyn Store<Secret>> = Arc::clone(&barrier) as Arc<dyn Store<Secret>>;
+    let figures = Arc::new(Figures {
+        control: Arc::clone(&control) as Arc<dyn SealControl>,
+        storage: Arc::clone(&storage),
+        barrier: Arc::clone(&barrier),
+        registry: Arc::clone(&registry),
+        hsms: hsms.to_vec(),
+        handled: Arc::default(),
+        host: config.telemetry.hostname().then(hostname),
+        usage: Mutex::default(),
+    });
     let mut wrappings = None;
     let catalog = Arc::new_cyclic(|catalog| {
         let seal_wrapping = Arc::new(Wrappings { ceremony: Arc::clone(&ceremony), catalog: catalog.clone() });
@@ -133,6 +145,7 @@ pub(crate) fn build(config: &Config, hsms: &[Arc<HsmSeal>], root_token: Option<S
             unauthenticated: config.unauthenticated,
             store: Arc::clone(&store),
             catalog: catalog.clone(),
+            telemetry: telemetry(config, &figures),
             versions: system::Versions { reported: config.reported_version.as_str().into(), product: crate::VERSION },
         };
         let mut engines = system::engines(&core);
@@ -146,9 +159,24 @@ pub(crate) fn build(config: &Config, hsms: &[Arc<HsmSeal>], root_token: Option<S
         store: Arc::clone(&store),
         clock: Arc::clone(&clock),
         rng,
+        handled: Arc::clone(&figures.handled),
     });
     let wrappings = wrappings.ok_or_else(|| Fatal::Part("the catalog was not made".to_owned()))?;
-    Ok(Parts { storage, store, registry, ceremony, wrappings, control, pipeline, clock })
+    Ok(Parts { storage, store, registry, ceremony, wrappings, control, pipeline, clock, figures })
+}
+
+fn telemetry(config: &Config, figures: &Arc<Figures>) -> system::Telemetry {
+    let figures = Arc::clone(figures);
+    system::Telemetry {
+        page: Arc::new(move || figures.page()),
+        prometheus: config.telemetry.prometheus(),
+        unauthenticated: config.telemetry.unauthenticated(),
+    }
+}
+
+/// The name of the machine, as the kernel knows it.
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
 }
 
 fn declared(audit: &config::Audit) -> DeclaredDevice {

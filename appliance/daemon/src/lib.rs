@@ -7,6 +7,7 @@ mod commands;
 mod compose;
 mod config;
 mod dev;
+mod figures;
 mod log;
 mod roles;
 

@@ -20,6 +20,8 @@ pub struct Output {
     pub warnings: Vec<String>,
     /// A status other than 200 or 204.
     pub status: Option<u16>,
+    /// Sent in place of all of this, if it is no JSON.
+    pub raw: Option<Raw>,
     /// Where the answer was put away: then the client gets this and nothing else of it.
     pub wrap_info: Option<WrapInfo>,
     /// The request that the answer was made for, where it was put away and is given out now.
@@ -31,10 +33,24 @@ pub struct Output {
     pub finally: Option<Later>,
 }
 
+/// An answer that is not JSON. The audit log sees that there was one, and not what is in it: it must hold no secret.
+pub struct Raw {
+    /// Its `Content-Type`.
+    pub media_type: &'static str,
+    /// All of it.
+    pub body: Vec<u8>,
+}
+
 impl Output {
+    /// An answer that is not JSON.
+    pub fn raw(raw: Raw) -> Self {
+        Self { raw: Some(raw), ..Self::default() }
+    }
+
     /// Whether there is nothing to say: 204.
     pub fn is_silent(&self) -> bool {
         self.data.is_none()
+            && self.raw.is_none()
             && self.auth.is_none()
             && self.lease.is_none()
             && self.warnings.is_empty()

@@ -9,8 +9,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use framework::audit::Exempt;
+use framework::metrics::Histogram;
 use framework::{
     Access, Ask, AuditSink, Caller, Catalog, Clock, Context, Error, Input, Later, Map, MountId, MountInfo, Operation,
     Origin, Output, Permit, Prefix, Rng, Route, Secret, Store, Timestamp, Transaction, Unrecorded, Verdict, envelope,
@@ -35,6 +37,8 @@ pub struct Pipeline {
     pub clock: Arc<dyn Clock>,
     /// Random bytes.
     pub rng: Arc<dyn Rng>,
+    /// How long requests take.
+    pub handled: Arc<Histogram>,
 }
 
 /// Where a request goes.
@@ -73,13 +77,15 @@ struct Scene<'a> {
 impl Pipeline {
     /// Carries out one request. Never panics: a handler's panic becomes an incident.
     pub fn handle(&self, request: Request) -> Answer {
-        let request_id = request.origin.request_id.clone();
-        catch_unwind(AssertUnwindSafe(|| self.walk(request))).unwrap_or_else(|_| Answer {
+        let (begin, request_id) = (Instant::now(), request.origin.request_id.clone());
+        let answer = catch_unwind(AssertUnwindSafe(|| self.walk(request))).unwrap_or_else(|_| Answer {
             request_id,
             mount_type: String::new(),
             shape: Shape::Envelope,
             result: Err(Error::internal("a handler panicked; what it said stands above in the log")),
-        })
+        });
+        self.handled.observe(begin.elapsed());
+        answer
     }
 
     /// Whether a request takes much of a processor. Asked for every request, so it looks no further than it must.
@@ -107,6 +113,9 @@ impl Pipeline {
 
         // Where does it go? Whom does the token stand for?
         let place = self.locate(operation, &path, help);
+        if let Some(mount) = &place.mount {
+            mount.requests.count(operation);
+        }
         let identified = match &token {
             Some(token) if !exempt(&place) => self.registry.identify(&*self.store, token, origin.remote_address, now),
             _ => Ok(None),

@@ -81,7 +81,11 @@ fn house(seal_wrap: bool) -> House {
     let routes = vec![Route::new(Operation::Update, "{path*}", "Keep it.", write)];
     let engine = Engine { kind: "probe", routes, ..Engine::default() };
     let catalog = Arc::new(Catalog::new(vec![engine]));
-    House { pipeline: Pipeline { registry, catalog, store: store.clone(), clock, rng }, store, root }
+    House {
+        pipeline: Pipeline { registry, catalog, store: store.clone(), clock, rng, handled: Arc::default() },
+        store,
+        root,
+    }
 }
 
 impl House {

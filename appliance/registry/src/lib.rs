@@ -12,6 +12,7 @@
 mod audit;
 mod cors;
 mod critical;
+mod figures;
 mod latest;
 mod leases;
 mod lockouts;
@@ -26,10 +27,12 @@ mod tokens;
 mod wrapping;
 
 pub use audit::{AuditDevice, AuditSpec, DeclaredDevice};
+pub use figures::Usage;
 pub use leases::{IrrevocableLease, Tidy};
 pub use lockouts::{LockoutRules, LockoutTuning, LoginAttempt};
 pub use mounts::{
-    DefaultMount, LockoutChange, Migration, Mount, MountClass, MountConfig, MountEntry, MountSpec, Tune, default_mounts,
+    DefaultMount, LockoutChange, Migration, Mount, MountClass, MountConfig, MountEntry, MountSpec, Requests, Tune,
+    default_mounts,
 };
 pub use policies::{PolicySpec, StoredPolicy};
 pub use random::base62;

@@ -110,7 +110,7 @@ impl Registry {
             self.add_salts(view)
         })?;
         let open = Open {
-            mounts: Latest::new(Table::load(store, &self.settings)?),
+            mounts: Latest::new(Table::load(store, &self.settings, &Table::default())?),
             policies: Policies::default(),
             tokens: Tokens::new(key, &derived(hmac_key, b"holdfast registry batch tokens")?)?,
             devices: Latest::new(Devices::load(store, &self.settings.audit, &Devices::default())?),
@@ -159,7 +159,7 @@ impl Registry {
             }
         }
         if changed.mounts {
-            open.mounts.refresh(|_| Table::load(store, &self.settings))?;
+            open.mounts.refresh(|before| Table::load(store, &self.settings, before))?;
         }
         if changed.audit {
             open.devices.refresh(|old| Devices::load(store, &self.settings.audit, old))?;

@@ -1,7 +1,7 @@
 //! From an answer to bytes: the envelope, and the one mapping from errors to status codes.
 
 use axum::http::StatusCode;
-use framework::{Error, Output, envelope};
+use framework::{Error, Output, Raw, envelope};
 use pipeline::{Answer, Shape};
 use serde::Serialize;
 
@@ -14,6 +14,8 @@ pub(crate) struct Encoded {
     pub(crate) status: StatusCode,
     /// The body; empty for none.
     pub(crate) body: Vec<u8>,
+    /// What the body is.
+    pub(crate) media_type: &'static str,
     /// `Retry-After`, in seconds.
     pub(crate) retry_after: Option<&'static str>,
     /// The node to ask in place of this one: address without a path.
@@ -24,7 +26,14 @@ pub(crate) struct Encoded {
 
 impl Encoded {
     fn new(status: StatusCode, body: Vec<u8>) -> Self {
-        Self { status, body, retry_after: None, leader: None, charge: Charge::default() }
+        Self {
+            status,
+            body,
+            media_type: "application/json",
+            retry_after: None,
+            leader: None,
+            charge: Charge::default(),
+        }
     }
 
     /// No body.
@@ -62,7 +71,7 @@ impl Encoded {
 /// Encodes an answer.
 pub(crate) fn answer(answer: Answer) -> Encoded {
     match answer.result {
-        Ok(output) => success(&answer.request_id, &answer.mount_type, answer.shape, &output),
+        Ok(output) => success(&answer.request_id, &answer.mount_type, answer.shape, output),
         Err(error) => self::error(&answer.request_id, error),
     }
 }
@@ -108,8 +117,11 @@ fn hsm_unavailable(error: &Error) -> Encoded {
     Encoded::new(StatusCode::SERVICE_UNAVAILABLE, body).retry_after("5")
 }
 
-fn success(request_id: &str, mount_type: &str, shape: Shape, output: &Output) -> Encoded {
+fn success(request_id: &str, mount_type: &str, shape: Shape, output: Output) -> Encoded {
     let status = output.status.and_then(|status| StatusCode::from_u16(status).ok());
+    if let Some(Raw { media_type, body }) = output.raw {
+        return Encoded { media_type, ..Encoded::new(status.unwrap_or(StatusCode::OK), body) };
+    }
     if output.is_silent() {
         return Encoded::empty(status.unwrap_or(StatusCode::NO_CONTENT));
     }
@@ -117,7 +129,7 @@ fn success(request_id: &str, mount_type: &str, shape: Shape, output: &Output) ->
     let mut body = Vec::with_capacity(2048);
     match (shape, &output.data) {
         (Shape::Bare, Some(data)) => json(&mut body, data),
-        (shape, _) => envelope::write(&mut body, request_id, mount_type, output, shape == Shape::Merged),
+        (shape, _) => envelope::write(&mut body, request_id, mount_type, &output, shape == Shape::Merged),
     }
     body.push(b'\n');
     Encoded::new(status.unwrap_or(StatusCode::OK), body)

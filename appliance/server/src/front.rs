@@ -208,7 +208,7 @@ impl AsRef<[u8]> for Charged {
 
 /// The headers that every answer has are those of OpenBao.
 fn response(encoded: Encoded, target: &str) -> Response {
-    let Encoded { status, body, retry_after, leader, charge } = encoded;
+    let Encoded { status, body, media_type, retry_after, leader, charge } = encoded;
     let body =
         if body.is_empty() { Body::empty() } else { Bytes::from_owner(Charged { body, _charge: charge }).into() };
     let mut response = Response::new(body);
@@ -216,7 +216,7 @@ fn response(encoded: Encoded, target: &str) -> Response {
     let headers = response.headers_mut();
     headers.reserve(6);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     let transport = HeaderValue::from_static("max-age=31536000; includeSubDomains");
     headers.insert(header::STRICT_TRANSPORT_SECURITY, transport);
     if let Some(seconds) = retry_after {

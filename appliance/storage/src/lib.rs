@@ -18,6 +18,7 @@ mod bytes;
 mod committer;
 pub mod disk;
 mod error;
+mod figures;
 mod folder;
 mod index;
 mod keeper;

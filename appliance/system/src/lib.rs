@@ -11,6 +11,7 @@ mod internal;
 mod keys;
 mod leases;
 mod locked_users;
+mod metrics;
 mod mounts;
 mod openapi;
 mod password_policies;
@@ -25,6 +26,8 @@ mod token;
 mod token_roles;
 mod tools;
 mod wrapping;
+
+pub use metrics::Telemetry;
 
 use std::sync::{Arc, Weak};
 
@@ -52,6 +55,8 @@ pub struct Core {
     pub store: Arc<dyn Store<Secret>>,
     /// All engines; these among them, which is why it is weak.
     pub catalog: Weak<Catalog>,
+    /// Its figures.
+    pub telemetry: Telemetry,
     /// What the server says of itself.
     pub versions: Versions,
 }
@@ -110,6 +115,7 @@ pub fn engines(core: &Core) -> Vec<Engine> {
         rekey::routes(core),
         share_backup::routes(core),
         leases::routes(core),
+        metrics::routes(core),
         internal::routes(core),
         openapi::routes(core),
         tools::routes(),

@@ -11,7 +11,7 @@ use framework::{
     TokenRequest, Verification, VerifyRekey, Versioned,
 };
 use registry::{Registry, Settings};
-use system::{Ceremonies, Core, Unauthenticated, Versions};
+use system::{Ceremonies, Core, Telemetry, Unauthenticated, Versions};
 
 /// A server that is not there: the routes are looked at and never called.
 struct Absent;
@@ -141,6 +141,11 @@ fn the_api_is_the_one_in_the_file() {
         unauthenticated: Unauthenticated::default(),
         store: absent,
         catalog: Weak::new(),
+        telemetry: Telemetry {
+            page: Arc::new(framework::metrics::Page::default),
+            prometheus: true,
+            unauthenticated: false,
+        },
         versions: Versions { reported: "1.0.0".into(), product: "0" },
     };
     for engine in system::engines(&core) {

@@ -6,6 +6,7 @@ mod pkcs11;
 mod read;
 mod seal;
 mod stanzas;
+mod telemetry;
 mod unauthenticated;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ pub(crate) use pin::{PinSource, VARIABLE as PIN_VARIABLE};
 #[cfg(fuzzing)]
 pub(crate) use read::parse;
 pub(crate) use read::{in_memory, load};
+pub(crate) use telemetry::Telemetry;
 
 /// Everything an operator can say.
 #[derive(Debug)]
@@ -45,6 +47,7 @@ pub(crate) struct Config {
     pub(crate) audit_folders: Vec<PathBuf>,
     /// When users are locked out, by kinds of auth methods.
     pub(crate) user_lockout: BTreeMap<String, registry::LockoutRules>,
+    pub(crate) telemetry: Telemetry,
     /// Given, valid, and of no effect here.
     pub(crate) warnings: Vec<String>,
 }

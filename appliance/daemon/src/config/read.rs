@@ -7,7 +7,7 @@ use framework::hcl::{self, ParseError, Reader};
 use hardening::lockdown::Mode;
 
 use super::unauthenticated::Unauthenticated;
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, Telemetry};
 use super::{lockout, seal, stanzas};
 
 /// Vault's defaults.
@@ -38,7 +38,6 @@ const MEANINGLESS: &[&str] = &[
     "plugin_directory",
     "plugin_file_permissions",
     "plugin_file_uid",
-    "telemetry",
     "ui",
 ];
 
@@ -72,6 +71,7 @@ pub(super) struct Parts {
     pub(super) audits: Vec<super::Audit>,
     pub(super) unauthenticated: Unauthenticated,
     pub(super) lockouts: lockout::Stanzas,
+    pub(super) telemetry: Telemetry,
     hardening: Option<Mode>,
     audit_folders: Vec<PathBuf>,
     reported_version: Option<String>,
@@ -99,6 +99,7 @@ fn read_text(name: &str, text: &str, parts: &mut Parts) -> Result<(), ConfigErro
     let body = hcl::parse(text).map_err(at)?;
     let mut reader = body.reader("the configuration");
     stanzas::read(&mut reader, parts).map_err(at)?;
+    parts.telemetry.read(&mut reader, &mut parts.warnings).map_err(at)?;
     settings(&mut reader, parts).map_err(at)?;
     for (key, place) in reader.ignore(MEANINGLESS) {
         parts.warnings.push(format!("{name}:{}: `{key}` has no effect on this server", place.line));
@@ -228,6 +229,7 @@ impl Parts {
             disable_mlock: self.disable_mlock.unwrap_or(false),
             hardening: self.hardening.unwrap_or(Mode::Enforce),
             audit_folders: self.audit_folders,
+            telemetry: self.telemetry,
             warnings: self.warnings,
         })
     }

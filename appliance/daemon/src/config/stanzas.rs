@@ -111,6 +111,7 @@ fn listener(block: &Block<'_>, parts: &mut Parts) -> Result<Listener, ParseError
         (false, ..) => Err(reader.error("tls_cert_file", "tls_cert_file and tls_key_file are both needed")),
     };
     parts.unauthenticated.read_listener(&mut reader)?;
+    parts.telemetry.read_listener(&mut reader)?;
     for (key, at) in reader.ignore(LISTENER_MEANINGLESS) {
         parts.warnings.push(format!("line {}: `{key}` of the listener has no effect on this server", at.line));
     }

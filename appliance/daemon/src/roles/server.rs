@@ -37,6 +37,8 @@ const ROTATION: Duration = Duration::from_secs(10);
 const REWRAP: Duration = Duration::from_secs(1);
 /// A rewrap that cannot go on, since the HSM is out of reach, is tried again after this.
 const REWRAP_AGAIN: Duration = Duration::from_secs(5);
+/// Tokens and leases that could not be counted while sealed are tried again after this.
+const USAGE_AGAIN: Duration = Duration::from_secs(1);
 /// What has expired is ended this often, at most this much at a time: tokens, and secrets that were leased.
 const SWEEP: (Duration, usize) = (Duration::from_secs(1), 500);
 
@@ -110,6 +112,7 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
     sweep(&parts)?;
     rotate(&parts)?;
     rewrap(&parts)?;
+    count_usage(&parts, config.telemetry.usage_period())?;
     let handle = server.handle();
     let served = runtime.block_on(async {
         let stop = stop_signal(handle, Arc::clone(&parts.registry))?;
@@ -302,6 +305,25 @@ fn rewrap(parts: &Parts) -> Result<(), Fatal> {
                         said = message;
                     }
                     REWRAP_AGAIN
+                }
+            };
+            thread::sleep(pause);
+        }
+    })
+}
+
+/// Counts tokens and leases from time to time, soon after an unseal for the first time.
+fn count_usage(parts: &Parts, period: Option<Duration>) -> Result<(), Fatal> {
+    let Some(period) = period else { return Ok(()) };
+    let figures = Arc::clone(&parts.figures);
+    spawn("usage", move || {
+        loop {
+            let pause = match figures.count_usage() {
+                Ok(()) => period,
+                Err(framework::Error::Sealed) => USAGE_AGAIN.min(period),
+                Err(error) => {
+                    tracing::warn!("counting tokens and leases: {error:?}");
+                    period
                 }
             };
             thread::sleep(pause);

@@ -1,11 +1,13 @@
 //! One mount: its record, and what is worked out from it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use framework::{Catalog, Engine, Error, Json, Map, MountId, MountInfo, Prefix, TokenRule};
 use serde::{Deserialize, Serialize};
 
+use super::Requests;
 use crate::{LockoutTuning, Settings};
 
 /// What a mount is for.
@@ -138,6 +140,8 @@ pub struct Mount {
     pub folder: Prefix,
     /// The id that its records carry in the journal; zero where they are the core's own.
     pub id: MountId,
+    /// How often it was asked for what; it stays when the table is read anew.
+    pub requests: Arc<Requests>,
 }
 
 impl Mount {
@@ -160,7 +164,7 @@ impl Mount {
             max_ttl: max,
             token_rule: TokenRule::parse(&entry.config.token_type).unwrap_or_default(),
         };
-        Ok(Self { entry, info, folder, id })
+        Ok(Self { entry, info, folder, id, requests: Arc::default() })
     }
 
     /// The engine that answers here.

@@ -20,14 +20,19 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn load(store: &dyn Store<Secret>, settings: &Settings) -> Result<Self, Error> {
+    /// Reads it. `before` is what it was: mounts go on counting where they were.
+    pub(crate) fn load(store: &dyn Store<Secret>, settings: &Settings, before: &Self) -> Result<Self, Error> {
         let folder = Prefix::new(names::MOUNTS)?;
         let mut table = Self::default();
         for uuid in store.list(&folder, &Page::default())? {
             let name = format!("{}{uuid}", names::MOUNTS);
             // A mount that was disabled in between is simply not there any more.
             let Some(found) = store.get(&Key::new(&name)?)? else { continue };
-            table.insert(Mount::new(names::decode::<MountEntry>(&name, &found.value)?, settings)?);
+            let mut mount = Mount::new(names::decode::<MountEntry>(&name, &found.value)?, settings)?;
+            if let Some(before) = before.all().find(|before| before.entry.uuid == mount.entry.uuid) {
+                mount.requests = Arc::clone(&before.requests);
+            }
+            table.insert(mount);
         }
         Ok(table)
     }

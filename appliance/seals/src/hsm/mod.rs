@@ -5,6 +5,7 @@
 //! The process behind the socket may hang, die and come back: the connection is then replaced by [`HsmSeal::attach`].
 
 mod connection;
+mod figures;
 mod heartbeat;
 mod state;
 
@@ -12,10 +13,11 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use framework::hsm::{Answer, Description, FailureKind, Question};
+use framework::hsm::{Answer, Description, Failure, FailureKind, Question};
 use framework::{Error, KeyId, Seal, SealKind, Secret, Wrapped};
 
 use connection::Lost;
+use figures::Figures;
 pub use heartbeat::{HealthCheck, Heartbeat};
 use state::Shared;
 
@@ -53,6 +55,8 @@ pub struct HsmState {
     pub description: Option<Description>,
     /// The last failure, until the next success.
     pub last_error: Option<String>,
+    /// Calls that were refused since too many were under way, or the HSM was in trouble.
+    pub refused: u64,
     /// When it began to fail, or began altogether if it has not succeeded yet.
     pub unhealthy_since: Option<Instant>,
 }
@@ -65,13 +69,14 @@ pub struct HsmSeal {
     name: String,
     key_label: String,
     shared: Arc<Shared>,
+    figures: Figures,
 }
 
 impl HsmSeal {
     /// A seal by the key labelled `key_label`, not connected yet.
     pub fn new(key_label: impl Into<String>, limits: Limits) -> Self {
         let name = SealKind::Pkcs11.name().to_owned();
-        Self { name, key_label: key_label.into(), shared: Arc::new(Shared::new(limits)) }
+        Self { name, key_label: key_label.into(), shared: Arc::new(Shared::new(limits)), figures: Figures::default() }
     }
 
     /// The same under a name that tells it from others.
@@ -151,15 +156,24 @@ impl HsmSeal {
 
     fn judge(&self, answer: Answer) -> Result<Answer, Error> {
         match answer {
-            Answer::Failed(failure) if failure.kind == FailureKind::Rejected => Err(Error::internal(format!(
-                "a wrapped value failed its integrity check in the HSM: {}",
-                failure.message
-            ))),
-            Answer::Failed(failure) => Err(self.shared.failed(failure.message)),
+            Answer::Failed(failure) => {
+                self.figures.failed(&failure.message);
+                self.judge_failure(failure)
+            }
             answer => {
                 self.shared.succeeded();
                 Ok(answer)
             }
+        }
+    }
+
+    fn judge_failure(&self, failure: Failure) -> Result<Answer, Error> {
+        match failure.kind {
+            FailureKind::Rejected => Err(Error::internal(format!(
+                "a wrapped value failed its integrity check in the HSM: {}",
+                failure.message
+            ))),
+            FailureKind::Transient | FailureKind::Operator => Err(self.shared.failed(failure.message)),
         }
     }
 }
@@ -170,9 +184,12 @@ impl Seal for HsmSeal {
     }
 
     fn wrap(&self, plain: &Secret, aad: &[u8]) -> Result<Wrapped, Error> {
-        let question = Question::Wrap { plain: plain.try_clone()?, aad: aad.to_vec() };
+        let (begin, question) = (Instant::now(), Question::Wrap { plain: plain.try_clone()?, aad: aad.to_vec() });
         match self.call(&question)? {
-            Answer::Wrapped { key_label, mechanism, blob } => Ok(Wrapped { key_id: KeyId(key_label), mechanism, blob }),
+            Answer::Wrapped { key_label, mechanism, blob } => {
+                self.figures.took("encrypt", mechanism, begin.elapsed());
+                Ok(Wrapped { key_id: KeyId(key_label), mechanism, blob })
+            }
             other => Err(self.shared.nonsense(&other)),
         }
     }
@@ -184,8 +201,12 @@ impl Seal for HsmSeal {
             blob: wrapped.blob.clone(),
             aad: aad.to_vec(),
         };
+        let begin = Instant::now();
         match self.call(&question)? {
-            Answer::Plain(plain) => Ok(plain),
+            Answer::Plain(plain) => {
+                self.figures.took("decrypt", wrapped.mechanism, begin.elapsed());
+                Ok(plain)
+            }
             other => Err(self.shared.nonsense(&other)),
         }
     }

@@ -36,6 +36,7 @@ struct State {
     stalled: bool,
     description: Option<Description>,
     last_error: Option<String>,
+    refused: u64,
     unhealthy_since: Option<Instant>,
 }
 
@@ -58,6 +59,10 @@ impl Shared {
         // Nothing is known to work before something has.
         let state = State { unhealthy_since: Some(Instant::now()), ..State::default() };
         Self { limits, state: Mutex::new(state), attached: Condvar::new() }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     pub(super) fn attach(self: &Arc<Self>, stream: UnixStream) -> std::io::Result<()> {
@@ -115,6 +120,7 @@ impl Shared {
             in_flight: state.in_flight,
             description: state.description.clone(),
             last_error: state.last_error.clone(),
+            refused: state.refused,
             unhealthy_since: state.unhealthy_since,
         }
     }
@@ -130,9 +136,11 @@ impl Shared {
         let deadline = Instant::now() + patience.unwrap_or(self.limits.deadline);
         let mut state = self.lock();
         if state.in_flight >= self.limits.in_flight {
+            state.refused += 1;
             return Err(Error::Busy { reason: "the queue to the hsm is full" });
         }
         if (state.stalled || state.last_error.is_some()) && state.in_flight >= self.limits.hopeful {
+            state.refused += 1;
             return Err(state.unavailable());
         }
         state.in_flight += 1;
