@@ -1,7 +1,7 @@
 //! The policy behind `-output-policy`: what a token must be allowed to make a request.
 
 /// Paths that need `sudo` as well; a `*` at the end stands for anything.
-const SUDO: [&str; 18] = [
+const SUDO: [&str; 19] = [
     "auth/token/accessors",
     "sys/audit",
     "sys/audit/*",
@@ -20,6 +20,7 @@ const SUDO: [&str; 18] = [
     "sys/rotate/keyring",
     "sys/rotate/root",
     "sys/seal",
+    "sys/sealwrap/*",
 ];
 
 /// A policy of one rule that allows `method` (`LIST` for a list) on `path`.

@@ -1,5 +1,6 @@
 //! Reading a body: bounded in size, in time, and in the memory that all of them take together.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,48 +139,72 @@ async fn collect(mut body: Body, limit: usize, budget: &Budget) -> Result<(Bytes
     }
     match failure {
         Some(failure) => Err(failure),
-        None => Ok((frames.whole(length), charge)),
+        None => Ok((frames.whole(), charge)),
     }
 }
 
-/// Frames smaller than this are put together: each costs some memory of its own, and a client may send them byte by byte.
-const SMALL: usize = 4 << 10;
+/// The smallest and the largest block that frames are gathered in. A block of the largest size goes back to the kernel as soon as
+/// it is freed, where frames by themselves, of some KiB each, would leave the process as large as it once was.
+const BLOCK: RangeInclusive<usize> = 16 << 10..=1 << 20;
 
 /// A body that arrives.
 #[derive(Default)]
 struct Frames {
-    done: Vec<Bytes>,
-    small: Vec<u8>,
+    /// The usual body is one frame, whatever its size, and is not copied.
+    first: Bytes,
+    blocks: Vec<Vec<u8>>,
+    length: usize,
 }
 
 impl Frames {
     fn push(&mut self, frame: Bytes) {
-        // The usual body is one frame, whatever its size, and is not copied.
-        if frame.len() >= SMALL || (self.done.is_empty() && self.small.is_empty()) {
-            self.flush();
-            self.done.push(frame);
-        } else {
-            self.small.extend_from_slice(&frame);
-            if self.small.len() >= SMALL {
-                self.flush();
+        let before = self.length;
+        self.length += frame.len();
+        if before == 0 {
+            self.first = frame;
+            return;
+        }
+        let mut rest = &frame[..];
+        while !rest.is_empty() {
+            let room = self.blocks.last().map_or(0, |block| block.capacity() - block.len());
+            if room == 0 {
+                self.blocks.push(Vec::with_capacity(before.clamp(*BLOCK.start(), *BLOCK.end())));
+                continue;
             }
+            let (part, later) = rest.split_at_checked(room).unwrap_or((rest, &[]));
+            if let Some(block) = self.blocks.last_mut() {
+                block.extend_from_slice(part);
+            }
+            rest = later;
         }
     }
 
-    fn flush(&mut self) {
-        if !self.small.is_empty() {
-            self.done.push(std::mem::take(&mut self.small).into());
+    /// In one piece: made when its length is known, each block freed when it is copied, so that the body is in memory once.
+    fn whole(self) -> Bytes {
+        if self.blocks.is_empty() {
+            return self.first;
         }
-    }
-
-    /// In one piece: made when its length is known, each frame freed when it is copied, so that the body is in memory once.
-    fn whole(mut self, length: usize) -> Bytes {
-        self.flush();
-        if self.done.len() < 2 {
-            return self.done.pop().unwrap_or_default();
-        }
-        let mut body = Vec::with_capacity(length);
-        self.done.into_iter().for_each(|frame| body.extend_from_slice(&frame));
+        let mut body = Vec::with_capacity(self.length);
+        body.extend_from_slice(&self.first);
+        self.blocks.into_iter().for_each(|block| body.extend_from_slice(&block));
         body.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_in_frames_is_the_body() {
+        for frames in [vec![], vec![5], vec![0, 7, 0], vec![8191; 400], vec![1; 70_000], vec![3 << 20, 1, 2 << 20]] {
+            let (mut whole, mut expected) = (Frames::default(), Vec::new());
+            for (number, length) in frames.into_iter().enumerate() {
+                let frame = vec![u8::try_from(number % 251).unwrap(); length];
+                expected.extend_from_slice(&frame);
+                whole.push(frame.into());
+            }
+            assert_eq!(whole.whole(), expected);
+        }
     }
 }

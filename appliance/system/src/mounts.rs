@@ -115,9 +115,9 @@ fields! {
         audit_non_hmac_request_keys: Option<Vec<String>>,
         /// For tuning: fields of answers whose values the audit log shows.
         audit_non_hmac_response_keys: Option<Vec<String>>,
-        /// For tuning: headers that the engine gets to see.
+        /// For tuning: headers that the engine gets to see. None of those that are built in looks at any.
         passthrough_request_headers: Option<Vec<String>>,
-        /// For tuning: headers that the engine may set.
+        /// For tuning: headers that the engine may set. None of those that are built in sets any.
         allowed_response_headers: Option<Vec<String>>,
         /// For tuning auth methods: the kind of tokens.
         token_type: Option<String>,

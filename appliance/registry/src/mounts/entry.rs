@@ -53,9 +53,9 @@ pub struct MountConfig {
     pub audit_non_hmac_request_keys: Vec<String>,
     /// Fields of answers whose values stand in the audit log as they are.
     pub audit_non_hmac_response_keys: Vec<String>,
-    /// Headers that the engine gets to see.
+    /// Headers that the engine gets to see. Kept and shown: handlers are given no headers, so there is nothing to hold back.
     pub passthrough_request_headers: Vec<String>,
-    /// Headers that the engine may set.
+    /// Headers that the engine may set. Kept and shown: an [`Output`](framework::Output) has none.
     pub allowed_response_headers: Vec<String>,
     /// For auth methods, as [`TokenRule`] reads it.
     pub token_type: String,
