@@ -102,6 +102,17 @@ impl<'a> Settings<'a> {
         }
     }
 
+    /// PEM text of the CA certificates to trust; a file or a folder that a flag names counts before it.
+    pub(crate) fn ca_certificates(&self) -> Option<String> {
+        let named = self.flags.given("ca-cert") || self.flags.given("ca-path");
+        self.variable("CACERT_BYTES").filter(|_| !named).map(|(_, pem)| pem)
+    }
+
+    /// Whether lists say more of each name.
+    pub(crate) fn detailed(&self) -> Result<bool, Failure> {
+        self.switch("detailed", "DETAILED")
+    }
+
     pub(crate) fn skip_verify(&self) -> Result<bool, Failure> {
         self.switch("tls-skip-verify", "SKIP_VERIFY")
     }

@@ -36,6 +36,15 @@ pub(crate) fn config(settings: &Settings<'_>, secure: bool) -> Result<TlsConfig,
 }
 
 fn roots(settings: &Settings<'_>) -> Result<Vec<Certificate<'static>>, Failure> {
+    if let Some(pem) = settings.ca_certificates() {
+        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+        return match found {
+            Ok(found) if !found.is_empty() => {
+                Ok(found.iter().map(|der| Certificate::from_der(der).to_owned()).collect())
+            }
+            _ => Err(Failure::local("VAULT_CACERT_BYTES holds no PEM certificate")),
+        };
+    }
     if let Some(file) = settings.text("ca-cert", "CACERT") {
         return certificates(Path::new(&file));
     }

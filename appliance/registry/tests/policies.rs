@@ -73,7 +73,7 @@ fn names_and_refusals_are_vaults() {
     assert_eq!(delete("nonesuch"), "allowed");
     house
         .write(|view| {
-            assert_eq!(house.registry.policies(view, "", house.now())?, ["..", "default", "team/dev", "root"]);
+            assert_eq!(house.registry.policies(view, "", house.now())?, ["..", "default", "root", "team/dev"]);
             let found = house.registry.policy(view, "TEAM/dev", house.now())?.unwrap();
             assert_eq!((found.text, found.version, found.modified), (read("y"), 2, Some(house.now())));
             assert_eq!(house.registry.policy(view, "nonesuch", house.now())?, None);

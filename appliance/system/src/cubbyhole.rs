@@ -1,7 +1,7 @@
 //! `cubbyhole/`: a place for secrets that belongs to one token and goes with it.
 
 use framework::Operation::{Delete, List, Read, Update};
-use framework::{Context, Engine, Error, FreeForm, Input, Names, Output, Page, Route, TokenKind, fields};
+use framework::{Context, Engine, Error, FreeForm, Input, Names, Output, Paging, Route, TokenKind, fields};
 
 pub(crate) fn engine() -> Engine {
     Engine {
@@ -68,6 +68,6 @@ fn delete(cx: &Context<'_>, at: At) -> Result<(), Error> {
     cx.view.delete(&secret(cx, &at.path)?)
 }
 
-fn list(cx: &Context<'_>, at: At) -> Result<Names, Error> {
-    Names::some(cx.view.list(&name(cx, &at.path)?, &Page::default())?)
+fn list(cx: &Context<'_>, (at, paging): (At, Paging)) -> Result<Names, Error> {
+    Names::below(&cx.view, &name(cx, &at.path)?, paging)
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use framework::Operation::{List, Read, Update};
-use framework::{Catalog, Context, Error, Json, Map, Names, Output, Page, Route, Secret, Secs, Store, fields};
+use framework::{Catalog, Context, Error, Json, Map, Names, Output, Paging, Route, Secret, Secs, Store, fields};
 use registry::{IrrevocableLease, Registry, Tidy};
 
 use crate::{Core, Nothing};
@@ -124,8 +124,8 @@ fn looking_up(leases: &Leases) -> Vec<Route> {
             List,
             "leases/lookup/{prefix*}",
             "The leases directly below a path.",
-            move |cx: &Context<'_>, below: Below| {
-                Names::some(folder.leases(&cx.view, &below.prefix, &Page::default())?)
+            move |cx: &Context<'_>, (below, paging): (Below, Paging)| {
+                Names::some(folder.leases(&cx.view, &below.prefix, &paging.page())?)
             },
         )
         .sudo(),

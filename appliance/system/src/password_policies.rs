@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use framework::Operation::{Delete, List, Read, Update};
-use framework::{Context, Error, IntoOutput, Names, Output, Route, fields};
+use framework::{Context, Error, IntoOutput, Names, Output, Paging, Route, fields};
 use registry::Registry;
 
+use crate::Core;
 use crate::policies::decoded;
-use crate::{Core, Nothing};
 
 pub(crate) fn routes(core: &Core) -> Vec<Route> {
     let registry = || Arc::clone(&core.registry);
@@ -18,7 +18,7 @@ pub(crate) fn routes(core: &Core) -> Vec<Route> {
             List,
             "policies/password",
             "List the names of the password policies.",
-            move |cx: &Context<'_>, _: Nothing| Names::some(listing.password_policies(&cx.view)?),
+            move |cx: &Context<'_>, paging: Paging| Names::some(paging.of(listing.password_policies(&cx.view)?)),
         ),
         Route::new(
             Read,

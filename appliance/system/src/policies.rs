@@ -6,10 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use framework::Operation::{Delete, List, Patch, Read, Update};
 use framework::acl::Values;
-use framework::{Context, Error, Json, Map, Names, Output, Route, Secs, Timestamp, fields};
+use framework::{Context, Error, Json, Map, Names, Output, Paging, Route, Secs, Timestamp, fields};
 use registry::{PolicySpec, Registry, StoredPolicy};
 
-use crate::{Core, Nothing};
+use crate::Core;
 
 /// Where the text of a policy stands in an answer.
 const TEXT: &str = "policy";
@@ -22,17 +22,19 @@ pub(crate) fn routes(core: &Core) -> Vec<Route> {
 
 fn listing(core: &Core) -> Vec<Route> {
     let registry = || Arc::clone(&core.registry);
-    let all = |registry: Arc<Registry>| move |cx: &Context<'_>, _: Nothing| list(&registry, cx, "");
-    let below = |registry: Arc<Registry>| move |cx: &Context<'_>, at: At| list(&registry, cx, &at.name);
+    let all = |registry: Arc<Registry>| move |cx: &Context<'_>, paging: Paging| list(&registry, cx, "", paging);
+    let below = |registry: Arc<Registry>| {
+        move |cx: &Context<'_>, (at, paging): (At, Paging)| list(&registry, cx, &at.name, paging)
+    };
     let old = |registry: Arc<Registry>| {
-        move |cx: &Context<'_>, at: Folder| {
-            let keys = list(&registry, cx, &at.name.unwrap_or_default())?.keys;
+        move |cx: &Context<'_>, (at, paging): (Folder, Paging)| {
+            let keys = list(&registry, cx, &at.name.unwrap_or_default(), paging)?.keys;
             Ok(Policies { policies: keys.clone(), keys })
         }
     };
     let detailed = |registry: Arc<Registry>| {
-        move |cx: &Context<'_>, at: Folder| {
-            let keys = list(&registry, cx, &at.name.unwrap_or_default())?.keys;
+        move |cx: &Context<'_>, (at, paging): (Folder, Paging)| {
+            let keys = list(&registry, cx, &at.name.unwrap_or_default(), paging)?.keys;
             let info = keys.iter().map(|name| Ok((name.clone(), Json::Object(read(&registry, cx, name, TEXT)?))));
             Ok(Detailed { key_info: info.collect::<Result<_, Error>>()?, keys })
         }
@@ -135,8 +137,8 @@ impl At {
     }
 }
 
-fn list(registry: &Registry, cx: &Context<'_>, folder: &str) -> Result<Names, Error> {
-    Names::some(registry.policies(&cx.view, folder, cx.now)?)
+fn list(registry: &Registry, cx: &Context<'_>, folder: &str, paging: Paging) -> Result<Names, Error> {
+    Names::some(paging.of(registry.policies(&cx.view, folder, cx.now)?))
 }
 
 /// The text stands under `field`.

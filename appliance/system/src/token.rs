@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use framework::Operation::{List, Read, Update};
 use framework::{
-    Auth, Catalog, Context, Engine, Error, Json, Map, Names, Output, Route, Secret, Secs, TokenKind, fields,
+    Auth, Catalog, Context, Engine, Error, Json, Map, Names, Output, Paging, Route, Secret, Secs, TokenKind, fields,
 };
 use registry::{Issued, Mount, Registry, Tidy, TokenRef, TokenSpec};
 
@@ -200,8 +200,8 @@ fn looking_up(core: &Core) -> Vec<Route> {
                 by_accessor.lookup(&cx.view, TokenRef::Accessor(&asked.accessor), cx.now)
             },
         ),
-        Route::new(List, "accessors", "The accessors of all tokens.", move |cx: &Context<'_>, _: Nothing| {
-            Ok(Names { keys: for_list.accessors(&cx.view, &framework::Page::default())? })
+        Route::new(List, "accessors", "The accessors of all tokens.", move |cx: &Context<'_>, paging: Paging| {
+            Ok(Names { keys: for_list.accessors(&cx.view, &paging.page())? })
         })
         .sudo(),
     ]

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use framework::Operation::{Delete, List, Read, Update};
-use framework::{Change, Context, Error, Fields, Input, Json, Map, Names, Output, Route, Secs, fields};
+use framework::{Change, Context, Error, Fields, Input, Json, Map, Names, Output, Paging, Route, Secs, fields};
 use registry::{Registry, TokenRole};
 
-use crate::{Core, Nothing};
+use crate::Core;
 
 pub(crate) fn routes(core: &Core) -> Vec<Route> {
     let registry = || Arc::clone(&core.registry);
     let (for_list, for_read, for_write, for_delete, exists) =
         (registry(), registry(), registry(), registry(), registry());
     vec![
-        Route::new(List, "roles", "The names of all token roles.", move |cx: &Context<'_>, _: Nothing| {
-            Names::some(for_list.token_roles(&cx.view)?)
+        Route::new(List, "roles", "The names of all token roles.", move |cx: &Context<'_>, paging: Paging| {
+            Names::some(paging.of(for_list.token_roles(&cx.view)?))
         }),
         Route::new(Read, "roles/{role_name}", "Read a token role.", move |cx: &Context<'_>, at: At| {
             let mut shown = for_read.token_role(&cx.view, &at.role_name)?.ok_or(Error::NotFound)?.emit();

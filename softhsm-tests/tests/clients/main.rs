@@ -17,6 +17,7 @@ mod declared;
 mod flags;
 mod hvac;
 mod openbao;
+mod prompt;
 mod raw;
 
 use both::{Allowed, Both, Side};
@@ -136,6 +137,29 @@ fn bao_agent_and_bao_proxy_log_in_and_serve() {
     agent::prepare(&server);
     agent::agent_logs_in_and_renders(&bao, &server);
     agent::proxy_lends_its_token(&bao, &server);
+}
+
+#[test]
+fn what_is_typed_at_a_prompt_is_not_shown() {
+    let Some(python) = bao().and_then(|bao| hvac::python(&bao)) else { return };
+    let server = Server::start(Setup { audit: false, ..Setup::new(Seal::Shamir, "memory") });
+    prompt::secrets_are_never_shown(&python, &server);
+}
+
+#[test]
+fn a_shell_that_asks_is_told_words_flags_and_mounts() {
+    let server = Server::start(Setup { audit: false, ..Setup::new(Seal::Shamir, "memory") });
+    server.mount("team", false);
+    let told = |line: &str| {
+        let mut shell = server.command(&["holdfast", "", ""]);
+        let output = shell.env("COMP_LINE", line).env("VAULT_TOKEN", &server.root_token).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(told("holdfast kv get te"), "team/");
+    assert_eq!(told("holdfast auth disable "), "token/");
+    assert_eq!(told("holdfast operator un"), "unseal");
+    assert_eq!(told("holdfast hsm doctor -p"), "-profile");
 }
 
 #[test]

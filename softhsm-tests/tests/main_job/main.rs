@@ -36,6 +36,7 @@ fn main_job(seal: Seal, storage: &'static str) {
     mounts::life_of_a_mount(&server);
     policies::rules(&server);
     policies::crud(&server);
+    policies::paging(&server);
     tokens::life_of_a_token(&server);
     tokens::a_tree_falls_together(&server);
     tokens::uses_are_counted_under_a_race(&server);

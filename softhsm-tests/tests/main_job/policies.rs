@@ -100,6 +100,22 @@ pub fn rules(server: &Server) {
     denied(member.get("secret/data/team/a"));
 }
 
+/// Lists of names, a page at a time.
+pub fn paging(server: &Server) {
+    let root = server.client();
+    for name in ["paged-a", "paged-b", "z-last"] {
+        root.post(&format!("sys/policies/acl/{name}"), json!({"policy": "path \"x\" {}"})).is(204);
+        root.post(&format!("auth/token/roles/{name}"), json!({"orphan": true})).is(204);
+        root.post(&format!("cubbyhole/{name}"), json!({"x": "y"})).is(204);
+    }
+    for path in ["sys/policies/acl", "sys/policy", "auth/token/roles", "cubbyhole"] {
+        let page = |query: &str| root.get(&format!("{path}?list=true&{query}")).ok()["data"]["keys"].clone();
+        assert_eq!(page("after=paged-a&limit=1"), json!(["paged-b"]), "{path}");
+        assert_eq!(page("after=paged-b").as_array().unwrap().last().unwrap(), "z-last", "{path}");
+        root.get(&format!("{path}?list=true&after=z-last")).is(404);
+    }
+}
+
 pub fn crud(server: &Server) {
     let client = server.client();
     let text = r#"path "a" { capabilities = ["read"] }"#;

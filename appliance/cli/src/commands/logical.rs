@@ -16,7 +16,7 @@ static FORCE: [Flag; 1] =
         .alias("f")];
 
 static PAGING: [Flag; 3] = [
-    Flag::new("detailed", Kind::Switch, "Show what the server tells about each key, where it does."),
+    Flag::new("detailed", Kind::Switch, "Show what the server tells about each key, where it does (VAULT_DETAILED)."),
     Flag::new("after", Kind::Text, "Start behind this key."),
     Flag::new("limit", Kind::Integer, "List at most this many keys."),
 ];
@@ -176,7 +176,7 @@ pub(super) fn show_keys(call: &mut Call<'_, '_>, answer: Option<Secret>, path: &
         }
         return Err(Failure::server(format!("No value found at {path}")));
     };
-    let detailed = call.flags.on("detailed");
+    let detailed = call.settings().detailed()?;
     // YAML lists the keys alone, as the reference client does.
     if detailed && call.format == Format::Json {
         return output::secret(call.console, call.format, secret);

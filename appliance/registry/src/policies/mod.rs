@@ -173,8 +173,8 @@ impl Registry {
                 all.push(name);
             }
         }
-        all.sort();
         all.extend(folder.is_empty().then(|| "root".to_owned()));
+        all.sort();
         Ok(all)
     }
 }
