@@ -1,6 +1,6 @@
 //! The HSM: one token, one login, one seal key, spoken to through its PKCS#11 module.
 //!
-//! Runs inside the `hsm` process ([`serve`]) and inside the offline commands `holdfast hsm …` ([`ceremony`], [`doctor`]); nothing
+//! Runs inside the `hsm` process ([`serve`]) and inside the offline commands `holdfast hsm …` ([`ceremony`], [`doctor`], [`bench`]); nothing
 //! else loads a vendor's module. The module is loaded once per process and never unloaded, since vendors' libraries
 //! run threads of their own.
 //!
@@ -9,6 +9,7 @@
 //! mechanism; what is special about a vendor, in its [`Profile`]. [`doctor`] sees whether an HSM is as it should be.
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod ceremony;
 mod config;
 mod connection;

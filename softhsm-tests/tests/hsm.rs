@@ -56,6 +56,12 @@ fn keys_are_made_shown_and_not_made_again() {
     let (code, status, said) = hsm(&server, &["status"]);
     assert_eq!((code, &status["key_label"]), (0, &json!("another-seal")), "{said}");
     assert!(status["outcome"].as_str().unwrap().contains("IV by the token"), "{status}");
+    let (code, bench, said) = hsm(&server, &["bench", "-duration=1s", "-threads=2"]);
+    assert_eq!((code, &bench["threads"]), (0, &json!(2)), "{said}");
+    assert!(
+        bench["speeds"].as_array().unwrap().iter().all(|speed| speed["per_second"].as_f64() > Some(1.0)),
+        "{bench}"
+    );
     assert_eq!(hsm(&server, &["init"]).0, 1);
     assert_eq!(labels(&server).len(), 2);
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cli::Beside;
 use pkcs11_seal::Profile;
@@ -54,6 +55,10 @@ pub(crate) struct HsmCommand {
     pub(crate) dry_run: bool,
     /// By whose rules the doctor judges.
     pub(crate) profile: Option<&'static Profile>,
+    /// How long is measured.
+    pub(crate) time: Duration,
+    /// Threads that are measured; those of a server, if there is no number.
+    pub(crate) threads: Option<usize>,
 }
 
 /// `holdfast compliance syscalls`.
@@ -69,10 +74,11 @@ pub(crate) enum HsmVerb {
     Status,
     Keys,
     Doctor,
+    Bench,
 }
 
 /// The commands that are not the client's, for help and for completion.
-pub(crate) const COMMANDS: [Beside; 7] = [
+pub(crate) const COMMANDS: [Beside; 8] = [
     Beside {
         name: "server",
         about: "Start a server: -config=FILE (several allowed), or -dev [-dev-root-token-id=T] [-dev-listen-address=A]",
@@ -97,6 +103,11 @@ pub(crate) const COMMANDS: [Beside; 7] = [
         name: "hsm doctor",
         about: "Whether the HSM does what is expected of it: -config=FILE [-seal=NAME] [-profile=P] [-format=json]",
         flags: &["-config", "-seal", "-format", "-profile"],
+    },
+    Beside {
+        name: "hsm bench",
+        about: "How fast the HSM wraps and unwraps: -config=FILE [-seal=NAME] [-duration=5s] [-threads=N] [-format=json]",
+        flags: &["-config", "-seal", "-format", "-duration", "-threads"],
     },
     Beside {
         name: "compliance syscalls",
@@ -239,13 +250,24 @@ impl HsmCommand {
             ["status", rest @ ..] => (HsmVerb::Status, rest),
             ["keys", rest @ ..] => (HsmVerb::Keys, rest),
             ["doctor", rest @ ..] => (HsmVerb::Doctor, rest),
+            ["bench", rest @ ..] => (HsmVerb::Bench, rest),
             _ => {
                 return Err(
-                    "hsm: write one of: hsm init, hsm status, hsm keys, hsm doctor; each with -config=FILE".to_owned()
+                    "hsm: write one of: hsm init, hsm status, hsm keys, hsm doctor, hsm bench; each with -config=FILE"
+                        .to_owned(),
                 );
             }
         };
-        let mut command = Self { verb, config: Vec::new(), seal: None, json: false, dry_run: false, profile: None };
+        let mut command = Self {
+            verb,
+            config: Vec::new(),
+            seal: None,
+            json: false,
+            dry_run: false,
+            profile: None,
+            time: Duration::from_secs(5),
+            threads: None,
+        };
         flags(rest, "hsm", &["dry-run"], |name, value| {
             match (name, value) {
                 ("config", path) => command.config.push(path.into()),
@@ -257,6 +279,14 @@ impl HsmCommand {
                 ("profile", name) if matches!(command.verb, HsmVerb::Doctor) => {
                     let message = || format!("hsm: -profile={name} is unknown: take one of {}", Profile::names());
                     command.profile = Some(Profile::named(name).ok_or_else(message)?);
+                }
+                ("duration", time) if matches!(command.verb, HsmVerb::Bench) => {
+                    let parsed = framework::duration::parse(time).filter(|time| !time.is_zero());
+                    command.time = parsed.ok_or_else(|| format!("hsm: -duration={time} is no duration such as 5s"))?;
+                }
+                ("threads", threads) if matches!(command.verb, HsmVerb::Bench) => {
+                    let number = threads.parse().ok().filter(|threads| (1..=64).contains(threads));
+                    command.threads = Some(number.ok_or_else(|| format!("hsm: -threads={threads} is not 1 to 64"))?);
                 }
                 _ => return Ok(false),
             }
@@ -314,6 +344,8 @@ mod tests {
             "compliance",
             "compliance syscalls -format=xml",
             "hsm status -profile=cloudhsm",
+            "hsm status -threads=2",
+            "hsm bench -threads=0",
             "hsm doctor -profile=nobody",
             "role hsm",
             "role hsm -seal=a -pin-refused=x",

@@ -10,7 +10,7 @@ use framework::{
     SealStatus, Secret, ShareBackup, SteadyClock, Store, SystemClock, SystemRng, VerifyRekey,
 };
 use hardening::arena;
-use pipeline::Pipeline;
+use pipeline::{Budget, Pipeline, Shares};
 use registry::{DeclaredDevice, Registry, Settings};
 use seals::HsmSeal;
 use storage::{Options, Storage};
@@ -22,6 +22,9 @@ use crate::roles::Fatal;
 
 /// A jump of the system's clock is believed after this: lifetimes are not thrown about by one that is soon set right again.
 const CLOCK_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Requests to seal-wrapped mounts that may wait for their mount's turn.
+const PARKED: usize = 4096;
 
 /// The data behind its barrier, and what the server knows of it.
 pub(crate) struct Parts {
@@ -122,6 +125,8 @@ pub(crate) fn build(config: &Config, hsms: &[Arc<HsmSeal>], root_token: Option<S
         barrier: Arc::clone(&barrier),
         registry: Arc::clone(&registry),
         hsms: hsms.to_vec(),
+        shares: (!hsms.is_empty())
+            .then(|| Arc::new(Shares::new(Budget { running: config.hsm_budget, parked: PARKED }))),
         handled: Arc::default(),
         host: config.telemetry.hostname().then(hostname),
         usage: Mutex::default(),

@@ -6,6 +6,7 @@ use barrier::{Barrier, SealWrap};
 use framework::metrics::{Histogram, Measured, Page};
 use framework::{Error, MountId, Prefix, SealControl, Transaction};
 use hardening::arena;
+use pipeline::Shares;
 use registry::{Registry, Rewrap, Usage};
 use storage::Storage;
 
@@ -16,6 +17,8 @@ pub(crate) struct Figures {
     pub(crate) barrier: Arc<Barrier<SealWrap<Arc<Storage>>>>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) hsms: Vec<Arc<seals::HsmSeal>>,
+    /// What seal-wrapped mounts have of them, if there are any.
+    pub(crate) shares: Option<Arc<Shares>>,
     /// How long requests took.
     pub(crate) handled: Arc<Histogram>,
     /// The name of the machine, where gauges are to have it.
@@ -52,6 +55,7 @@ impl Figures {
         self.storage.measure(&mut page);
         self.registry.measure(&mut page);
         self.hsms.iter().for_each(|hsm| hsm.measure(&mut page));
+        self.shares.iter().for_each(|shares| shares.measure(&mut page));
         self.keys(&mut page);
         self.usage(&mut page);
         self.memory(&mut page);

@@ -54,6 +54,15 @@ struct Place<'p> {
     help: Option<String>,
 }
 
+/// The threads on which a request belongs.
+pub(crate) enum Lane {
+    Usual,
+    /// It takes much of a processor.
+    Costly,
+    /// It may need the HSM, for this mount.
+    SealWrapped(Arc<Mount>),
+}
+
 /// What stays the same however often a handler has to run.
 struct Scene<'a> {
     mount: &'a MountInfo,
@@ -88,15 +97,20 @@ impl Pipeline {
         answer
     }
 
-    /// Whether a request takes much of a processor. Asked for every request, so it looks no further than it must.
-    pub fn is_costly(&self, request: &Request) -> bool {
-        if matches!(request.operation, Operation::Read | Operation::List) || request.help {
-            return false;
+    /// On which threads a request belongs. Asked for every request, so it looks no further than it must.
+    pub(crate) fn lane(&self, request: &Request) -> Lane {
+        let Ok(Some((mount, rest))) = self.registry.locate(&request.path) else { return Lane::Usual };
+        let Ok(engine) = mount.engine(&self.catalog) else { return Lane::Usual };
+        let costly = || engine.route(request.operation, rest).is_ok_and(|(route, _)| route.costly);
+        let may = !matches!(request.operation, Operation::Read | Operation::List) && !request.help;
+        if may && engine.is_costly() && costly() {
+            return Lane::Costly;
         }
-        let Ok(Some((mount, rest))) = self.registry.locate(&request.path) else { return false };
-        let engine = mount.engine(&self.catalog).ok().filter(|engine| engine.is_costly());
-        let route = engine.and_then(|engine| engine.route(request.operation, rest).ok());
-        route.is_some_and(|(route, _)| route.costly)
+        // The whole store is the core's: whoever asks `sys/` for something asks for little of it that is wrapped.
+        if mount.seal_wrapped(engine).is_empty() || mount.folder.as_str().is_empty() {
+            return Lane::Usual;
+        }
+        Lane::SealWrapped(mount)
     }
 
     fn walk(&self, request: Request) -> Answer {

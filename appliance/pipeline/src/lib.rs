@@ -8,9 +8,11 @@ mod help;
 mod logins;
 mod pool;
 mod request;
+mod shares;
 mod workers;
 
 pub use chores::Chores;
 pub use corridor::Pipeline;
 pub use request::{Answer, Request, Shape};
+pub use shares::{Budget, Shares};
 pub use workers::{Width, Workers};

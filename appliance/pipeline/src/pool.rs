@@ -21,7 +21,7 @@ const STALL: Duration = Duration::from_millis(5);
 /// How long what a job left on the stack of a busy thread may lie there.
 const RESIDUE: Duration = Duration::from_millis(100);
 
-type Job = Box<dyn FnOnce() + Send>;
+pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
 /// A fixed number of threads and a bounded queue in front of them.
 pub(crate) struct Pool {

@@ -9,7 +9,9 @@ use std::thread;
 
 use framework::{Cors, Error};
 
+use crate::corridor::Lane;
 use crate::pool::Pool;
+use crate::shares::Shares;
 use crate::{Answer, Pipeline, Request};
 
 /// How wide a lane is.
@@ -24,25 +26,36 @@ pub struct Width {
 /// A fixed number of threads for each lane, and a bounded queue in front of them.
 pub struct Workers {
     pipeline: Arc<Pipeline>,
-    usual: Pool,
+    usual: Arc<Pool>,
     costly: Pool,
+    shares: Option<Arc<Shares>>,
 }
 
 impl Workers {
-    /// Starts the threads of both lanes.
-    pub fn start(pipeline: Arc<Pipeline>, usual: Width, costly: Width) -> std::io::Result<Self> {
+    /// Starts the threads of both lanes. With `shares`, seal-wrapped mounts have no more of the usual one than these say.
+    pub fn start(
+        pipeline: Arc<Pipeline>,
+        usual: Width,
+        costly: Width,
+        shares: Option<Arc<Shares>>,
+    ) -> std::io::Result<Self> {
         // Two at least, so that one long request does not keep all others waiting.
         let processors = thread::available_parallelism().map_or(1, NonZero::get).max(2);
-        let usual = Pool::start("worker", usual, processors)?;
+        let usual = Arc::new(Pool::start("worker", usual, processors)?);
         let costly = Pool::start("costly", costly, costly.threads)?;
-        Ok(Self { pipeline, usual, costly })
+        Ok(Self { pipeline, usual, costly, shares })
     }
 
     /// Queues a request; `reply` gets the answer on the worker's thread. [`Error::Busy`] when the queue is full or closed.
     pub fn submit(&self, request: Request, reply: Box<dyn FnOnce(Answer) + Send>) -> Result<(), Error> {
-        let lane = if self.pipeline.is_costly(&request) { &self.costly } else { &self.usual };
         let pipeline = Arc::clone(&self.pipeline);
-        lane.submit(Box::new(move || reply(pipeline.handle(request))))
+        let lane = pipeline.lane(&request);
+        let job = Box::new(move || reply(pipeline.handle(request)));
+        match (lane, &self.shares) {
+            (Lane::Costly, _) => self.costly.submit(job),
+            (Lane::SealWrapped(mount), Some(shares)) => shares.submit(&self.usual, mount.id, &mount.entry.path, job),
+            (Lane::SealWrapped(_) | Lane::Usual, _) => self.usual.submit(job),
+        }
     }
 
     /// What web pages of other origins may do; `None` if nothing.

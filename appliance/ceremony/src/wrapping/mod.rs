@@ -12,6 +12,9 @@ use framework::{Catalog, Ciphertext, CoverageReport, Error, SealWrapping, Store,
 
 use crate::Ceremony;
 
+/// How often the seals are tried to see how fast they are.
+const PROBES: usize = 5;
+
 /// Looks after what the seals wrap on a disk `D`.
 pub struct Wrappings<D> {
     /// The seals, the barrier, the mounts.
@@ -30,8 +33,13 @@ impl<D: Store<Ciphertext> + Walk<Ciphertext>> SealWrapping for Wrappings<D> {
         if protection.hsms.is_empty() {
             return Ok(None);
         }
-        let begin = Instant::now();
-        protection.able()?;
-        Ok(Some(begin.elapsed()))
+        // The first call after a while may take far longer than those that follow it.
+        let mut least = Duration::MAX;
+        for _ in 0..PROBES {
+            let begin = Instant::now();
+            protection.able()?;
+            least = least.min(begin.elapsed());
+        }
+        Ok(Some(least))
     }
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use hardening::lockdown::Mode;
-use pkcs11_seal::{ceremony, doctor};
+use pkcs11_seal::{bench, ceremony, doctor};
 
 use crate::arguments::{HsmCommand, HsmVerb};
 use crate::config;
@@ -38,6 +38,11 @@ pub(crate) fn run(command: &HsmCommand) -> Result<ExitCode, String> {
             let examination = doctor::examine(&module, command.profile.or(hsm.how.profile));
             passed = examination.passed();
             (examination.to_json(), examination.to_string())
+        }
+        HsmVerb::Bench => {
+            let options = bench::Options { time: command.time, threads: command.threads.unwrap_or(hsm.max_parallel) };
+            let measured = bench::run(module, options)?;
+            (measured.to_json(), measured.to_string())
         }
     };
     let mut out = std::io::stdout();

@@ -27,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) listeners: Vec<server::Listener>,
     /// The HSMs that unseal, the preferred one first, then those that are being left. If none unseals, shares do.
     pub(crate) hsms: Vec<Hsm>,
+    /// Requests to one seal-wrapped mount that may run at a time.
+    pub(crate) hsm_budget: usize,
     /// Nothing is wrapped by the seal but the root key.
     pub(crate) disable_sealwrap: bool,
     pub(crate) audits: Vec<Audit>,

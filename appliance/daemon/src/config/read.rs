@@ -15,6 +15,9 @@ const LEASE_TTL: Duration = Duration::from_secs(768 * 3600);
 const MAX_REQUEST_SIZE: usize = 32 << 20;
 const MAX_REQUEST_DURATION: Duration = Duration::from_secs(90);
 
+/// What one seal-wrapped mount may have of the HSM.
+const BUDGET: &str = "hsm_requests_per_mount";
+
 /// Top-level keys that Vault and OpenBao take and that mean nothing here.
 const MEANINGLESS: &[&str] = &[
     "api_addr",
@@ -84,6 +87,7 @@ pub(super) struct Parts {
     max_request_duration: Option<Duration>,
     disable_mlock: Option<bool>,
     disable_sealwrap: Option<bool>,
+    hsm_budget: Option<usize>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -146,6 +150,11 @@ fn settings(reader: &mut Reader<'_>, parts: &mut Parts) -> Result<(), ParseError
     }
     parts.disable_mlock = reader.boolean("disable_mlock")?.or(parts.disable_mlock);
     parts.multiseal = reader.boolean("enable_multiseal")?.or(parts.multiseal);
+    if let Some(budget) = reader.integer(BUDGET)? {
+        let budget = usize::try_from(budget).ok().filter(|budget| (1..=crate::roles::server::WORKERS).contains(budget));
+        let message = || format!("{BUDGET} must be 1 to {}", crate::roles::server::WORKERS);
+        parts.hsm_budget = Some(budget.ok_or_else(|| reader.error(BUDGET, message()))?);
+    }
     parts.disable_sealwrap = reader.boolean("disable_sealwrap")?.or(parts.disable_sealwrap);
     if reader.boolean("raw_storage_endpoint")? == Some(true) {
         let message = "raw_storage_endpoint = true is not supported by this version";
@@ -214,6 +223,8 @@ impl Parts {
             storage,
             listeners: self.listeners,
             hsms: seal::together(self.seals, self.multiseal.unwrap_or(false))?,
+            // Half of the threads: however busy one mount is, the others find some.
+            hsm_budget: self.hsm_budget.unwrap_or(crate::roles::server::WORKERS / 2),
             disable_sealwrap: self.disable_sealwrap.unwrap_or(false),
             audits: self.audits,
             unauthenticated: self.unauthenticated.finish(),

@@ -22,7 +22,7 @@ use crate::config::{self, Config};
 use crate::{dev, log};
 
 /// Handlers wait for the disk, so there are more threads than cores; group commit lives on waiting writers.
-const WORKERS: usize = 24;
+pub(crate) const WORKERS: usize = 24;
 /// Requests that may wait for a worker.
 const WAITING: usize = 4096;
 /// Requests that may wait for a worker of the costly lane: logins with passwords, about 20 a second on each of its threads.
@@ -74,7 +74,8 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
     // Half of the processors for what takes much of one, so that there is another half for everything else.
     let processors = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let costly = Width { threads: (processors / 2).max(1), waiting: WAITING_COSTLY };
-    let workers = Workers::start(Arc::clone(&parts.pipeline), usual, costly).doing("starting the workers")?;
+    let workers = Workers::start(Arc::clone(&parts.pipeline), usual, costly, parts.figures.shares.clone())
+        .doing("starting the workers")?;
     let workers = Arc::new(workers);
     let limits = Limits { body: config.max_request_size, request: config.max_request_duration, ..Limits::default() };
     let server =
