@@ -66,6 +66,8 @@ pub struct Server {
     pub child: Option<Child>,
     pub root_token: String,
     pub shares: Vec<String>,
+    /// Further flags of `holdfast server`.
+    pub flags: Vec<&'static str>,
     /// Further variables of the environment.
     pub environment: Vec<(OsString, OsString)>,
     softhsm: Option<SoftHsm>,
@@ -88,6 +90,7 @@ impl Server {
             child: None,
             root_token: String::new(),
             shares: Vec::new(),
+            flags: Vec::new(),
             environment: Vec::new(),
             softhsm,
         };
@@ -207,6 +210,7 @@ impl Server {
         let program = if self.setup.traced { self.trace().command(program.as_os_str()) } else { Command::new(program) };
         let child = self
             .with_environment(program, &["server", &flag])
+            .args(&self.flags)
             .envs(environment)
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -143,7 +143,11 @@ fn what_is_missing_is_refused_for_a_reason() {
         std::fs::write(&list, written(&ask_openbao(Path::new(&bao)))).unwrap();
     }
     let theirs = read(&std::fs::read_to_string(list).unwrap());
-    let server = Server::start(Setup { audit: false, ..Setup::new(Seal::Shamir, "memory") });
+    let server = Server::start(Setup {
+        audit: false,
+        extra: "raw_storage_endpoint = true\n".to_owned(),
+        ..Setup::new(Seal::Shamir, "memory")
+    });
     let ours = said_by(&server.client());
     let refusals = refusals();
     let (mut missing, mut used) = (Vec::new(), BTreeSet::new());

@@ -9,7 +9,7 @@ use framework::{
 use registry::Registry;
 
 use crate::gathering::Gathering;
-use crate::generate_root::RootAttempt;
+use crate::generate_token::Generation;
 use crate::names::TOKEN_KEY;
 use crate::protection::Protection;
 use crate::record::{self, SealRecord};
@@ -35,7 +35,7 @@ pub struct Ceremony<D> {
     pub(crate) rng: Arc<dyn Rng>,
     pub(crate) setting: Setting,
     pub(crate) unsealing: Mutex<Option<Gathering>>,
-    pub(crate) generating_root: Mutex<Option<RootAttempt>>,
+    pub(crate) generating_root: Generation,
     pub(crate) rekeying: Mutex<Rekeying>,
     pub(crate) trouble: Mutex<Option<String>>,
     record: RwLock<Option<SealRecord>>,
@@ -62,7 +62,7 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
             rng,
             setting,
             unsealing: Mutex::default(),
-            generating_root: Mutex::default(),
+            generating_root: Generation::default(),
             rekeying: Mutex::default(),
             trouble: Mutex::default(),
             record: RwLock::default(),
@@ -119,7 +119,7 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
         self.barrier.close();
         self.barrier.store().forget();
         *lock(&self.unsealing) = None;
-        *lock(&self.generating_root) = None;
+        self.generating_root.forget();
         *lock(&self.rekeying) = Rekeying::default();
     }
 }

@@ -6,13 +6,11 @@
 //! readable while its stanza is there, and the record remembers that it is needed ([`SealRecord::retired`]).
 
 use framework::{Ciphertext, Error, KeySet, SealKind, Secret, Store};
-use seals::shamir;
 
 use crate::backup;
 use crate::control::Ceremony;
 use crate::names::{RECOVERY_KEY, TOKEN_KEY, UNSEAL_KEY};
 use crate::protection::{Holder, probe};
-use crate::quorum::{unless_invalid, wrong_shares};
 use crate::record::SealRecord;
 use crate::store::writes;
 
@@ -33,17 +31,9 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
 
     fn move_by(&self, record: &SealRecord, shares: &[Secret]) -> Result<(), Error> {
         let _turn = self.turn()?;
-        let wrong = || wrong_shares("the attempt");
-        let key = unless_invalid(shamir::combine(shares, record.threshold))?.ok_or_else(wrong)?;
-        let root = if record.is(SealKind::Shamir) {
-            unless_invalid(self.unwrap_by_shares(record, &key))?.ok_or_else(wrong)?
-        } else {
-            self.protection.unwrap(record)?
-        };
-        self.barrier.open(&root)?;
+        let key = self.open_by_quorum(record, shares)?;
         // Until the registry is loaded nobody is served, and nobody else writes.
-        let moved = self.authorise(record, shares).and_then(|key| self.move_under(record, &key.ok_or_else(wrong)?));
-        let moved = moved.and_then(|()| self.load());
+        let moved = self.move_under(record, &key).and_then(|()| self.load());
         if moved.is_err() {
             self.close();
         }

@@ -12,3 +12,6 @@ pub(crate) const UNSEAL_KEY: &str = "core/unseal-key";
 pub(crate) const UNSEAL_BACKUP: &str = "core/unseal-shares";
 /// PGP-encrypted recovery shares that were kept.
 pub(crate) const RECOVERY_BACKUP: &str = "core/recovery-shares";
+
+/// All of them: nobody reads or changes them but the ceremonies.
+pub(crate) const ALL: [&str; 5] = [TOKEN_KEY, RECOVERY_KEY, UNSEAL_KEY, UNSEAL_BACKUP, RECOVERY_BACKUP];

@@ -31,6 +31,26 @@ impl<D: Store<Ciphertext>> Ceremony<D> {
         Ok(genuine.then_some(key))
     }
 
+    /// Opens the barrier for a quorum, and loads nothing; the key of its shares. If they are wrong the barrier is as it was.
+    pub(crate) fn open_by_quorum(&self, record: &SealRecord, shares: &[Secret]) -> Result<Secret, Error> {
+        let wrong = || wrong_shares("the attempt");
+        let sealed = self.barrier.is_sealed();
+        if sealed {
+            let root = if record.is(SealKind::Shamir) {
+                let key = unless_invalid(shamir::combine(shares, record.threshold))?.ok_or_else(wrong)?;
+                unless_invalid(self.unwrap_by_shares(record, &key))?.ok_or_else(wrong)?
+            } else {
+                self.protection.unwrap(record)?
+            };
+            self.barrier.open(&root)?;
+        }
+        let key = self.authorise(record, shares).and_then(|key| key.ok_or_else(wrong));
+        if sealed && key.is_err() {
+            self.close();
+        }
+        key
+    }
+
     /// The root key, by the key that operators hold in shares. [`Error::Invalid`] if that is another one.
     pub(crate) fn unwrap_by_shares(&self, record: &SealRecord, key: &Secret) -> Result<Secret, Error> {
         ShamirSeal::from_key(key)?.unwrap(&Wrapped::decode(&record.root_key)?, ROOT_KEY)

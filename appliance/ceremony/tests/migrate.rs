@@ -15,7 +15,8 @@ use std::sync::atomic::Ordering;
 use ceremony::{Protection, Trouble};
 use common::{Disk, Hsm, Server, behind, bent, give, refused};
 use framework::{
-    Error, GenerateToken, KeyId, MountId, Prefix, SealControl, SealHealth, Secret, TokenRequest, Transaction,
+    Error, GenerateToken, KeyId, MountId, Prefix, RawRecords, SealControl, SealHealth, Secret, TokenRequest,
+    Transaction,
 };
 
 type Configured<'c> = &'c dyn Fn() -> Protection;
@@ -195,4 +196,17 @@ fn of_several_hsms_any_one_will_do_and_a_key_rotates_without_a_quorum() {
     server.ceremony.release_retired(&ids(&["b"])).unwrap();
     let server = up(behind(&[&b], &[]));
     assert!(kept(&server, "by a").unwrap() && kept(&server, "by both").unwrap());
+}
+
+#[test]
+fn what_is_written_raw_stays_as_it_was_wrapped() {
+    let (disk, a) = (Disk::default().copy(), Hsm::new("a", 1));
+    let (server, _) = Server::hsm(&disk, &a);
+    keep(&server, "one");
+    let is_wrapped = |name: &str| server.ceremony.is_wrapped(name).unwrap();
+    assert_eq!(
+        [is_wrapped("critical/one"), is_wrapped("critical/none"), is_wrapped("core/mount-table")],
+        [Some(true), None, Some(false)]
+    );
+    assert!(server.ceremony.is_protected("core/token-key") && !server.ceremony.is_protected("core/mount-table"));
 }

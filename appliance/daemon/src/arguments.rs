@@ -26,6 +26,8 @@ pub(crate) enum Invocation {
 pub(crate) struct ServerOptions {
     pub(crate) config: Vec<PathBuf>,
     pub(crate) dev: Option<DevOptions>,
+    /// Nothing is loaded, and only what mends a storage is served.
+    pub(crate) recovery: bool,
     pub(crate) log_level: Option<String>,
 }
 
@@ -81,7 +83,7 @@ pub(crate) enum HsmVerb {
 pub(crate) const COMMANDS: [Beside; 8] = [
     Beside {
         name: "server",
-        about: "Start a server: -config=FILE (several allowed), or -dev [-dev-root-token-id=T] [-dev-listen-address=A]",
+        about: "Start a server: -config=FILE (several allowed) [-recovery], or -dev [-dev-root-token-id=T] [-dev-listen-address=A]",
         flags: &["-config", "-dev", "-dev-root-token-id", "-dev-listen-address", "-log-level"],
     },
     Beside {
@@ -183,11 +185,12 @@ impl ServerOptions {
         let mut options = Self::default();
         let mut dev = false;
         let (mut root_token, mut address) = (None, None);
-        flags(arguments, "server", &["dev"], |name, value| {
+        flags(arguments, "server", &["dev", "recovery"], |name, value| {
             match name {
                 "config" => options.config.push(value.into()),
                 "log-level" => options.log_level = Some(value.to_owned()),
                 "dev" => dev = value == "true",
+                "recovery" => options.recovery = value == "true",
                 "dev-root-token-id" => root_token = Some(value.to_owned()),
                 "dev-listen-address" => {
                     let parsed = value.parse().map_err(|_| {
@@ -202,6 +205,9 @@ impl ServerOptions {
         if dev {
             if !options.config.is_empty() {
                 return Err("server: -dev and -config contradict each other".to_owned());
+            }
+            if options.recovery {
+                return Err("server: -dev and -recovery contradict each other".to_owned());
             }
             let address = address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8200)));
             if !address.ip().is_loopback() {
@@ -218,6 +224,7 @@ impl ServerOptions {
     pub(crate) fn arguments(&self) -> Vec<String> {
         let mut arguments: Vec<String> = self.config.iter().map(|path| format!("-config={}", path.display())).collect();
         arguments.extend(self.log_level.iter().map(|level| format!("-log-level={level}")));
+        arguments.extend(self.recovery.then(|| "-recovery".to_owned()));
         if let Some(dev) = &self.dev {
             arguments.push("-dev".to_owned());
             arguments.push(format!("-dev-listen-address={}", dev.address));
@@ -337,6 +344,7 @@ mod tests {
             "server -config",
             "server x",
             "server -dev -config=a",
+            "server -dev -recovery",
             "server -dev-root-token-id=x",
             "server -dev -dev-listen-address=0.0.0.0:1",
             "hsm",

@@ -6,8 +6,8 @@ use std::time::Duration;
 use barrier::{Barrier, SealSet, SealWrap};
 use ceremony::{Ceremony, Protection, Setting, Wrappings};
 use framework::{
-    Catalog, Clock, Error, GenerateToken, InitAnswer, InitRequest, KeyRotation, Rekey, Rng, SealControl, SealHealth,
-    SealStatus, Secret, ShareBackup, SteadyClock, Store, SystemClock, SystemRng, VerifyRekey,
+    Catalog, Clock, Error, GenerateToken, InitAnswer, InitRequest, KeyRotation, RawRecords, Rekey, Rng, SealControl,
+    SealHealth, SealStatus, Secret, ShareBackup, SteadyClock, Store, SystemClock, SystemRng, VerifyRekey,
 };
 use hardening::arena;
 use pipeline::{Budget, Pipeline, Shares};
@@ -81,8 +81,13 @@ pub(crate) fn guarded_memory(config: &Config, role: &str) -> Result<(), Fatal> {
 }
 
 /// Opens the storage and builds everything above it. The barrier is sealed.
-/// `hsms` are those of the configuration, in its order.
-pub(crate) fn build(config: &Config, hsms: &[Arc<HsmSeal>], root_token: Option<Secret>) -> Result<Parts, Fatal> {
+/// `hsms` are those of the configuration, in its order. In recovery mode there are no engines but the one for that.
+pub(crate) fn build(
+    config: &Config,
+    hsms: &[Arc<HsmSeal>],
+    root_token: Option<Secret>,
+    recovery: bool,
+) -> Result<Parts, Fatal> {
     let storage = storage::open(config.storage.kind, config.storage.path.as_deref(), Options::default())
         .map_err(|error| Fatal::Part(error.to_string()))?;
     // Which seals wrap is for the ceremonies to say, who know which the storage lies under.
@@ -131,10 +136,22 @@ pub(crate) fn build(config: &Config, hsms: &[Arc<HsmSeal>], root_token: Option<S
         host: config.telemetry.hostname().then(hostname),
         usage: Mutex::default(),
     });
+    let versions = system::Versions { reported: config.reported_version.as_str().into(), product: crate::VERSION };
     let mut wrappings = None;
     let catalog = Arc::new_cyclic(|catalog| {
         let seal_wrapping = Arc::new(Wrappings { ceremony: Arc::clone(&ceremony), catalog: catalog.clone() });
         wrappings = Some(Arc::clone(&seal_wrapping));
+        let records = Arc::clone(&ceremony) as Arc<dyn RawRecords>;
+        if recovery {
+            let token = Arc::new(ceremony::Recovery::new(Arc::clone(&ceremony)));
+            let control = Arc::clone(&control) as Arc<dyn SealControl>;
+            return Catalog::new(vec![system::recovery_engine(&system::Recovery {
+                control,
+                token,
+                records,
+                versions,
+            })]);
+        }
         let core = system::Core {
             registry: Arc::clone(&registry),
             control: Arc::clone(&control) as Arc<dyn SealControl>,
@@ -151,7 +168,8 @@ pub(crate) fn build(config: &Config, hsms: &[Arc<HsmSeal>], root_token: Option<S
             store: Arc::clone(&store),
             catalog: catalog.clone(),
             telemetry: telemetry(config, &figures),
-            versions: system::Versions { reported: config.reported_version.as_str().into(), product: crate::VERSION },
+            records: config.raw_storage_endpoint.then_some(records),
+            versions,
         };
         let mut engines = system::engines(&core);
         engines.extend([engines::kv::v1(), engines::kv::v2()]);

@@ -141,6 +141,21 @@ pub trait GenerateToken: Send + Sync {
     fn cancel(&self);
 }
 
+/// The token of recovery mode, which a quorum has made.
+pub trait RecoveryToken: GenerateToken {
+    /// Whether it is this one.
+    fn admits(&self, token: Option<&Secret>) -> bool;
+}
+
+/// What `sys/raw` has to know of the records that it reads and writes. [`Error::Sealed`] while sealed.
+pub trait RawRecords: Send + Sync {
+    /// Whether the record is a key, so that nobody may see or change it.
+    fn is_protected(&self, name: &str) -> bool;
+
+    /// Whether the seal wraps the record; `None` if there is none.
+    fn is_wrapped(&self, name: &str) -> Result<Option<bool>, Error>;
+}
+
 /// Which shares are made anew.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum KeySet {

@@ -42,8 +42,8 @@ mod waiting;
 pub use audit::{Ask, AuditSink, Headers};
 pub use ceremony::{
     GenerateToken, Given, InitAnswer, InitRequest, KeptShares, KeyRotation, KeySet, KeyStatus, NewShares, Progress,
-    Rekey, RekeyRequest, RekeyState, RekeyStep, SealControl, SealStatus, ShareBackup, TokenAttempt, TokenRequest,
-    Verification, VerifyRekey,
+    RawRecords, RecoveryToken, Rekey, RekeyRequest, RekeyState, RekeyStep, SealControl, SealStatus, ShareBackup,
+    TokenAttempt, TokenRequest, Verification, VerifyRekey,
 };
 pub use change::Change;
 pub use cidr::Cidr;

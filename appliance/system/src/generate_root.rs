@@ -24,7 +24,7 @@ pub(crate) fn routes(core: &Core) -> Vec<Route> {
 }
 
 /// Look at the attempt, start one, give up.
-fn attempts(ceremony: &Arc<dyn GenerateToken>, path: &'static str) -> [Route; 3] {
+pub(crate) fn attempts(ceremony: &Arc<dyn GenerateToken>, path: &'static str) -> [Route; 3] {
     let shared = || Arc::clone(ceremony);
     let (looked_at, started, cancelled) = (shared(), shared(), shared());
     [
@@ -41,7 +41,7 @@ fn attempts(ceremony: &Arc<dyn GenerateToken>, path: &'static str) -> [Route; 3]
     ]
 }
 
-fn update(ceremony: &Arc<dyn GenerateToken>, path: &'static str) -> Route {
+pub(crate) fn update(ceremony: &Arc<dyn GenerateToken>, path: &'static str) -> Route {
     let ceremony = Arc::clone(ceremony);
     let about = "Give one share to the generation of a root token.";
     Route::new(Update, path, about, move |_: &Context<'_>, giving: Giving| {

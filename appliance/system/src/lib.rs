@@ -16,6 +16,8 @@ mod mounts;
 mod openapi;
 mod password_policies;
 mod policies;
+mod raw;
+mod recovery;
 mod rekey;
 mod seal;
 mod seal_backend;
@@ -32,10 +34,12 @@ pub use metrics::Telemetry;
 use std::sync::{Arc, Weak};
 
 use framework::{
-    Catalog, Engine, GenerateToken, KeyRotation, Rekey, SealControl, SealHealth, SealWrapping, Secret, ShareBackup,
-    Store, VerifyRekey,
+    Catalog, Engine, GenerateToken, KeyRotation, RawRecords, Rekey, SealControl, SealHealth, SealWrapping, Secret,
+    ShareBackup, Store, VerifyRekey,
 };
 use registry::Registry;
+
+pub use recovery::{Recovery, recovery_engine};
 
 /// What the handlers work with.
 pub struct Core {
@@ -57,6 +61,8 @@ pub struct Core {
     pub catalog: Weak<Catalog>,
     /// Its figures.
     pub telemetry: Telemetry,
+    /// The records behind the barrier, for `sys/raw`; none where that is not served.
+    pub records: Option<Arc<dyn RawRecords>>,
     /// What the server says of itself.
     pub versions: Versions,
 }
@@ -120,6 +126,7 @@ pub fn engines(core: &Core) -> Vec<Engine> {
         openapi::routes(core),
         tools::routes(),
         wrapping::routes(core),
+        core.records.as_ref().map(raw::routes).unwrap_or_default(),
     ];
     let system = Engine {
         kind: "system",

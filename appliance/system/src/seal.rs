@@ -9,10 +9,10 @@ use crate::{Core, Nothing, Versions, shares};
 
 pub(crate) fn routes(core: &Core) -> Vec<Route> {
     let versions = || core.versions.clone();
-    let (in_unseal, in_status, in_health) = (versions(), versions(), versions());
+    let (in_unseal, in_health) = (versions(), versions());
     let control = || Arc::clone(&core.control);
-    let (for_init, for_initialized, for_unseal, for_status, for_health, for_seal) =
-        (control(), control(), control(), control(), control(), control());
+    let (for_init, for_initialized, for_unseal, for_health, for_seal) =
+        (control(), control(), control(), control(), control());
     vec![
         Route::new(Read, "init", "Whether the server is initialized.", move |_: &Context<'_>, _: Nothing| {
             Ok(Initialized { initialized: for_initialized.status().initialized })
@@ -32,12 +32,7 @@ pub(crate) fn routes(core: &Core) -> Vec<Route> {
         .open()
         .while_sealed()
         .bare(),
-        Route::new(Read, "seal-status", "The state of the seal.", move |_: &Context<'_>, _: Nothing| {
-            Ok(seal_status(for_status.status(), &in_status))
-        })
-        .open()
-        .while_sealed()
-        .bare(),
+        status_route(&core.control, &core.versions),
         Route::new(Read, "health", "The health of the server.", move |cx: &Context<'_>, codes: HealthCodes| {
             health(&for_health.status(), cx, codes, &in_health)
         })
@@ -57,6 +52,16 @@ pub(crate) fn routes(core: &Core) -> Vec<Route> {
         })
         .sudo(),
     ]
+}
+
+pub(crate) fn status_route(control: &Arc<dyn SealControl>, versions: &Versions) -> Route {
+    let (control, versions) = (Arc::clone(control), versions.clone());
+    Route::new(Read, "seal-status", "The state of the seal.", move |_: &Context<'_>, _: Nothing| {
+        Ok(seal_status(control.status(), &versions))
+    })
+    .open()
+    .while_sealed()
+    .bare()
 }
 
 fields! {

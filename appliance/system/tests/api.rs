@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use framework::{
     Batch, CoverageReport, Error, GenerateToken, Given, InitAnswer, InitRequest, KeptShares, Key, KeyRotation, KeySet,
-    KeyStatus, Page, Prefix, Rekey, RekeyRequest, RekeyState, RekeyStep, SealBackend, SealControl, SealHealth,
-    SealStatus, SealWrapping, Secret, ShareBackup, Store, SystemClock, SystemRng, Timestamp, TokenAttempt,
+    KeyStatus, Page, Prefix, RawRecords, Rekey, RekeyRequest, RekeyState, RekeyStep, SealBackend, SealControl,
+    SealHealth, SealStatus, SealWrapping, Secret, ShareBackup, Store, SystemClock, SystemRng, Timestamp, TokenAttempt,
     TokenRequest, Verification, VerifyRekey, Versioned,
 };
 use registry::{Registry, Settings};
@@ -123,6 +123,15 @@ impl SealWrapping for Absent {
     }
 }
 
+impl RawRecords for Absent {
+    fn is_protected(&self, _: &str) -> bool {
+        true
+    }
+    fn is_wrapped(&self, _: &str) -> Result<Option<bool>, Error> {
+        Err(Error::Sealed)
+    }
+}
+
 #[test]
 fn the_api_is_the_one_in_the_file() {
     let absent = Arc::new(Absent);
@@ -139,7 +148,8 @@ fn the_api_is_the_one_in_the_file() {
         seal_health: absent.clone(),
         seal_wrapping: absent.clone(),
         unauthenticated: Unauthenticated::default(),
-        store: absent,
+        store: absent.clone(),
+        records: Some(absent),
         catalog: Weak::new(),
         telemetry: Telemetry {
             page: Arc::new(framework::metrics::Page::default),

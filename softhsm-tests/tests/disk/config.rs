@@ -28,7 +28,6 @@ fn wrong_types_contradictions_and_missing_parts_are_refused() {
         ("storage \"redb\" { path = \"/tmp/x\" }", vec!["second storage stanza"]),
         ("seal \"pkcs12\" {}", vec!["pkcs12", "pkcs11"]),
         ("listener \"tcp\" { address = \"0.0.0.0:0\" tls_disable = true }", vec!["loopback"]),
-        ("raw_storage_endpoint = true", vec!["raw_storage_endpoint", "not supported"]),
         ("hardening { mode = \"maybe\" }", vec!["enforce", "report"]),
         ("log_level = \"loud\"", vec!["log_level"]),
         ("storage {", vec![":"]),

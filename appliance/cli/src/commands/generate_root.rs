@@ -26,7 +26,10 @@ pub(super) static COMMANDS: [Command; 1] = [Command {
 
       $ holdfast operator generate-root -init
       $ holdfast operator generate-root -nonce=NONCE KEY
-      $ holdfast operator generate-root -decode=ENCODED -otp=OTP",
+      $ holdfast operator generate-root -decode=ENCODED -otp=OTP
+
+  A server that was started with -recovery gives out a token for sys/raw in the
+  same way: add -recovery-token to each command but the last.",
     output: Output::Formats,
     flags: &[
         Flag::new("init", Kind::Switch, "Start."),
@@ -40,6 +43,7 @@ pub(super) static COMMANDS: [Command; 1] = [Command {
             "For -init: file with the PGP public key that the token is encrypted to, in place of a one-time password.",
         ),
         Flag::new("decode", Kind::Text, "Decode this token with -otp. \"-\" reads it from standard input."),
+        Flag::new("recovery-token", Kind::Switch, "A token for a server in recovery mode, in place of a root token."),
         Flag::new("generate-otp", Kind::Switch, "Print a one-time password of the length the server wants."),
     ],
     run: generate_root,
@@ -47,6 +51,8 @@ pub(super) static COMMANDS: [Command; 1] = [Command {
 
 /// Where the API is; servers that know it under its older name alone get that.
 const BASES: [&str; 2] = ["sys/generate-root-token", "sys/generate-root"];
+/// Where it is for servers in recovery mode.
+const RECOVERY_BASES: [&str; 2] = ["sys/generate-recovery-token"; 2];
 
 /// The order of the keys in JSON.
 const ORDER: [&str; 10] = [
@@ -67,9 +73,10 @@ fn generate_root(call: &mut Call<'_, '_>) -> Result<(), Failure> {
         return decode(call, &encoded);
     }
     let client = call.client()?;
+    let bases = if call.flags.on("recovery-token") { RECOVERY_BASES } else { BASES };
     if call.flags.on("generate-otp") {
         let status =
-            attempt(&client, Ask::get).map_err(|fault| fault.during("Error getting root generation status"))?;
+            attempt(bases, &client, Ask::get).map_err(|fault| fault.during("Error getting root generation status"))?;
         let otp = one_time_password(otp_length(&status))?;
         return match call.format {
             Format::Table => call.console.raw(&otp),
@@ -77,7 +84,7 @@ fn generate_root(call: &mut Call<'_, '_>) -> Result<(), Failure> {
         };
     }
     if call.flags.on("cancel") {
-        let canceled = on_either(|base| client.send(&Ask::delete(format!("{base}/attempt"))));
+        let canceled = on_either(bases, |base| client.send(&Ask::delete(format!("{base}/attempt"))));
         canceled.map_err(|fault| fault.during("Error canceling root token generation"))?;
         return call.console.line("Success! Root token generation canceled (if it was started)");
     }
@@ -85,7 +92,7 @@ fn generate_root(call: &mut Call<'_, '_>) -> Result<(), Failure> {
         let otp = call.flags.text("otp").unwrap_or_default().to_owned();
         let pgp_key = call.flags.text("pgp-key").map(pgp::key).transpose()?.unwrap_or_default();
         let body = json!({"otp": otp, "pgp_key": pgp_key});
-        let status = attempt(&client, |path| Ask::put(path, body.clone()));
+        let status = attempt(bases, &client, |path| Ask::put(path, body.clone()));
         let status = status.map_err(|fault| fault.during("Error initializing root generation"))?;
         if otp.is_empty() && pgp_key.is_empty() && call.format == Format::Table {
             call.console.warn(
@@ -95,7 +102,8 @@ fn generate_root(call: &mut Call<'_, '_>) -> Result<(), Failure> {
         }
         return show(call, &status);
     }
-    let status = attempt(&client, Ask::get).map_err(|fault| fault.during("Error getting root generation status"))?;
+    let status =
+        attempt(bases, &client, Ask::get).map_err(|fault| fault.during("Error getting root generation status"))?;
     if call.flags.on("status") {
         return show(call, &status);
     }
@@ -107,17 +115,17 @@ fn generate_root(call: &mut Call<'_, '_>) -> Result<(), Failure> {
     let known_nonce = status.get("nonce").map(table::cell).unwrap_or_default();
     let (key, nonce) = key_and_nonce(call, &known_nonce, "Unseal Key")?;
     let body = json!({"key": key, "nonce": nonce});
-    let answer = on_either(|base| client.secret_or_object(&Ask::put(format!("{base}/update"), body.clone())));
+    let answer = on_either(bases, |base| client.secret_or_object(&Ask::put(format!("{base}/update"), body.clone())));
     show(call, &answer.map_err(|fault| fault.during("Error posting unseal key"))?)
 }
 
-fn attempt(client: &Client, ask: impl Fn(String) -> Ask) -> Result<Value, Fault> {
-    on_either(|base| client.secret_or_object(&ask(format!("{base}/attempt"))))
+fn attempt(bases: [&str; 2], client: &Client, ask: impl Fn(String) -> Ask) -> Result<Value, Fault> {
+    on_either(bases, |base| client.secret_or_object(&ask(format!("{base}/attempt"))))
 }
 
 /// Sends to the first base; to the second if the server has no such endpoint.
-fn on_either<T>(send: impl Fn(&str) -> Result<T, Fault>) -> Result<T, Fault> {
-    let [first, second] = BASES;
+fn on_either<T>(bases: [&str; 2], send: impl Fn(&str) -> Result<T, Fault>) -> Result<T, Fault> {
+    let [first, second] = bases;
     match send(first) {
         Err(fault) if fault.is_unknown_path() => {
             send(second).map_err(|other| if other.is_unknown_path() { fault } else { other })

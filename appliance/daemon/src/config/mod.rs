@@ -31,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) hsm_budget: usize,
     /// Nothing is wrapped by the seal but the root key.
     pub(crate) disable_sealwrap: bool,
+    /// `sys/raw` is served.
+    pub(crate) raw_storage_endpoint: bool,
     pub(crate) audits: Vec<Audit>,
     /// Ceremonies that need no token.
     pub(crate) unauthenticated: system::Unauthenticated,

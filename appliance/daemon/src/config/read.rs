@@ -88,6 +88,7 @@ pub(super) struct Parts {
     disable_mlock: Option<bool>,
     disable_sealwrap: Option<bool>,
     hsm_budget: Option<usize>,
+    raw_storage_endpoint: Option<bool>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -156,10 +157,7 @@ fn settings(reader: &mut Reader<'_>, parts: &mut Parts) -> Result<(), ParseError
         parts.hsm_budget = Some(budget.ok_or_else(|| reader.error(BUDGET, message()))?);
     }
     parts.disable_sealwrap = reader.boolean("disable_sealwrap")?.or(parts.disable_sealwrap);
-    if reader.boolean("raw_storage_endpoint")? == Some(true) {
-        let message = "raw_storage_endpoint = true is not supported by this version";
-        return Err(reader.error("raw_storage_endpoint", message));
-    }
+    parts.raw_storage_endpoint = reader.boolean("raw_storage_endpoint")?.or(parts.raw_storage_endpoint);
     if let Some(block) = one(reader, "hardening", 0)? {
         let mut inner = block.reader("hardening");
         parts.hardening = Some(match inner.string("mode")? {
@@ -226,6 +224,7 @@ impl Parts {
             // Half of the threads: however busy one mount is, the others find some.
             hsm_budget: self.hsm_budget.unwrap_or(crate::roles::server::WORKERS / 2),
             disable_sealwrap: self.disable_sealwrap.unwrap_or(false),
+            raw_storage_endpoint: self.raw_storage_endpoint.unwrap_or(false),
             audits: self.audits,
             unauthenticated: self.unauthenticated.finish(),
             user_lockout: lockout::rules(&self.lockouts),

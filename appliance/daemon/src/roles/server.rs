@@ -68,7 +68,7 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
     let seal = |hsm: &config::Hsm| HsmSeal::new(&hsm.key_label, seals::Limits::default()).named(&hsm.name);
     let hsms: Vec<_> = config.hsms.iter().map(|hsm| Arc::new(seal(hsm))).collect();
     let root_token = options.dev.as_ref().and_then(dev::root_token);
-    let parts = compose::build(&config, &hsms, root_token)?;
+    let parts = compose::build(&config, &hsms, root_token, options.recovery)?;
     parts.registry.check_declared_audit().map_err(|error| Fatal::Part(error.to_string()))?;
     let usual = Width { threads: WORKERS, waiting: WAITING };
     // Half of the processors for what takes much of one, so that there is another half for everything else.
@@ -106,14 +106,17 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
              `holdfast operator unseal -migrate`; until then, the configuration can be set back"
         );
     }
-    connect_hsms(control, &hsms, &config, &parts)?;
+    connect_hsms(control, &hsms, &config)?;
+    if options.recovery {
+        tracing::warn!(
+            "recovery mode: only sys/raw is served, for a token by `holdfast operator generate-root -recovery-token`"
+        );
+    } else {
+        look_after(&config, &parts)?;
+    }
     if let Some(dev) = &options.dev {
         dev::prepare(dev, &parts, server.addresses()).map_err(|error| Fatal::Part(error.to_string()))?;
     }
-    sweep(&parts)?;
-    rotate(&parts)?;
-    rewrap(&parts)?;
-    count_usage(&parts, config.telemetry.usage_period())?;
     let handle = server.handle();
     let served = runtime.block_on(async {
         let stop = stop_signal(handle, Arc::clone(&parts.registry))?;
@@ -149,8 +152,20 @@ fn stop_signal(handle: server::Handle, registry: Arc<registry::Registry>) -> std
     })
 }
 
-/// Takes new sockets to the hsm processes as the monitor hands them over, and unseals as soon as an HSM lets it.
-fn connect_hsms(control: UnixStream, hsms: &[Arc<HsmSeal>], config: &Config, parts: &Parts) -> Result<(), Fatal> {
+/// Unseals by an HSM, and does what has to be done from time to time.
+fn look_after(config: &Config, parts: &Parts) -> Result<(), Fatal> {
+    if config.hsms.iter().any(|hsm| !hsm.disabled) {
+        let ceremony = Arc::clone(&parts.ceremony);
+        spawn("auto-unseal", move || auto_unseal(&ceremony))?;
+    }
+    sweep(parts)?;
+    rotate(parts)?;
+    rewrap(parts)?;
+    count_usage(parts, config.telemetry.usage_period())
+}
+
+/// Takes new sockets to the hsm processes as the monitor hands them over.
+fn connect_hsms(control: UnixStream, hsms: &[Arc<HsmSeal>], config: &Config) -> Result<(), Fatal> {
     if hsms.is_empty() {
         return Ok(());
     }
@@ -171,12 +186,7 @@ fn connect_hsms(control: UnixStream, hsms: &[Arc<HsmSeal>], config: &Config, par
                 tracing::error!("{error:?}");
             }
         }
-    })?;
-    let ceremony = Arc::clone(&parts.ceremony);
-    if config.hsms.iter().all(|hsm| hsm.disabled) {
-        return Ok(());
-    }
-    spawn("auto-unseal", move || auto_unseal(&ceremony))
+    })
 }
 
 /// Has an hsm process that does not answer started again, and asks the others from time to time. `word` names it to the monitor.
