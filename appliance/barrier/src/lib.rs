@@ -22,6 +22,7 @@ mod recent;
 mod records;
 mod survey;
 mod uses;
+mod witness;
 mod wrap;
 
 pub use barrier::{Barrier, Founding, OpenError};

@@ -10,6 +10,7 @@ mod align;
 mod backup;
 mod blank;
 mod control;
+mod copy;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod gathering;

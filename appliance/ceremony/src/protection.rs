@@ -40,11 +40,18 @@ impl Protection {
         self.hsms.iter().filter(|hsm| record.keys.iter().any(|key| is(hsm, key))).cloned().collect()
     }
 
+    /// A key that the storage needs and the configuration does not have.
+    pub(crate) fn lacking<'r>(&self, record: &'r SealRecord) -> Option<&'r SealKey> {
+        record.keys.iter().chain(&record.retired).find(|key| !self.all().any(|hsm| is(hsm, key)))
+    }
+
     /// Fails if the configuration has lost a key that the storage needs, and makes the HSMs keep to the keys that it knows.
     pub(crate) fn adopt(&self, record: &SealRecord) -> Result<(), Error> {
+        if let Some(key) = self.lacking(record) {
+            return Err(lost(record, key));
+        }
         for key in record.keys.iter().chain(&record.retired) {
-            let Some(hsm) = self.all().find(|hsm| is(hsm, key)) else { return Err(lost(record, key)) };
-            hsm.pin(&key.check_value);
+            self.all().filter(|hsm| is(hsm, key)).for_each(|hsm| hsm.pin(&key.check_value));
         }
         Ok(())
     }

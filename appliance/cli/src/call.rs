@@ -6,6 +6,7 @@ use crate::client::Client;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::flags::Parsed;
+use crate::offline::Offline;
 use crate::output::{self, Format};
 use crate::secret::Secret;
 use crate::settings::Settings;
@@ -17,6 +18,7 @@ pub(crate) struct Call<'a, 'c> {
     pub(crate) console: &'a mut Console<'c>,
     pub(crate) format: Format,
     pub(crate) environment: &'a dyn Fn(&str) -> Option<String>,
+    pub(crate) offline: &'a Offline,
 }
 
 impl Call<'_, '_> {

@@ -55,6 +55,15 @@ impl Ask {
         Self::new("POST", path, Some(body))
     }
 
+    /// Bytes of a file, see [`Client::upload`].
+    pub(crate) fn post_bytes(path: impl Into<String>) -> Self {
+        Self::new("POST", path, None)
+    }
+
+    pub(crate) fn method(&self) -> &'static str {
+        self.method
+    }
+
     /// A JSON merge patch (RFC 7396).
     pub(crate) fn patch(path: impl Into<String>, body: Value) -> Self {
         Self::new("PATCH", path, Some(body))
@@ -128,10 +137,10 @@ impl From<Fault> for Failure {
 
 /// The one way to the server.
 pub(crate) struct Client {
-    agent: Agent,
-    address: Address,
+    pub(crate) agent: Agent,
+    pub(crate) address: Address,
     /// Where the URL points when the server's certificate has another name than its address.
-    dialled: Address,
+    pub(crate) dialled: Address,
     pub(crate) token: Option<String>,
     namespace: Option<String>,
     wrap_ttl: Option<String>,
@@ -181,8 +190,7 @@ impl Client {
 
     /// Sends a request even where requests are only shown, for an answer that another request needs to be made at all.
     pub(crate) fn send_always(&self, ask: &Ask) -> Result<String, Fault> {
-        let url = self.dialled.url(&format!("v1/{}", ask.path), &ask.query);
-        let shown_url = self.address.url(&format!("v1/{}", ask.path), &ask.query);
+        let (url, shown_url) = (self.url(&self.dialled, ask), self.url(&self.address, ask));
         let unreachable = |error: &dyn std::fmt::Display| {
             let method = format!(
                 "{}{}",
@@ -209,20 +217,32 @@ impl Client {
             return Err(unreachable(&format!("redirected to {location:?}")));
         }
         if status >= 400 {
-            return Err(Fault::Refused {
-                status,
-                message: refusal(ask.method, &shown_url, self.namespace.as_deref(), status, &body),
-                body,
-            });
+            return Err(self.refused(ask, status, body));
         }
         Ok(body)
     }
 
+    pub(crate) fn url(&self, address: &Address, ask: &Ask) -> String {
+        address.url(&format!("v1/{}", ask.path), &ask.query)
+    }
+
+    /// An answer of 400 or above.
+    pub(crate) fn refused(&self, ask: &Ask, status: u16, body: String) -> Fault {
+        let message = refusal(ask.method, &self.url(&self.address, ask), self.namespace.as_deref(), status, &body);
+        Fault::Refused { status, message, body }
+    }
+
     /// Sends a request and returns the body of the answer.
     pub(crate) fn send(&self, ask: &Ask) -> Result<String, Fault> {
+        self.unless_shown(ask, "")?;
+        self.send_always(ask)
+    }
+
+    /// Where requests are only shown: the request, with `more` for curl, as a fault.
+    pub(crate) fn unless_shown(&self, ask: &Ask, more: &str) -> Result<(), Fault> {
         match self.show {
-            None => self.send_always(ask),
-            Some(Show::Curl) => Err(Fault::Shown(self.curl(ask))),
+            None => Ok(()),
+            Some(Show::Curl) => Err(Fault::Shown(self.curl(ask) + more)),
             Some(Show::Policy) => {
                 let list = ask.query.iter().any(|(name, _)| name == "list" || name == "scan");
                 Err(Fault::Shown(needed_policy::text(if list { "LIST" } else { ask.method }, &ask.path)))
@@ -278,7 +298,7 @@ impl Client {
         Ok((response.status().as_u16(), response.headers().clone(), body))
     }
 
-    fn request_headers(&self, ask: &Ask) -> Vec<(String, String)> {
+    pub(crate) fn request_headers(&self, ask: &Ask) -> Vec<(String, String)> {
         let mut headers = vec![("X-Vault-Request".to_owned(), "true".to_owned())];
         let mut add = |name: &str, value: &str| headers.push((name.to_owned(), value.to_owned()));
         if let Some(token) = &self.token {
@@ -314,7 +334,7 @@ impl Client {
         if let Some(body) = &ask.body {
             command.push_str(&format!(" -d '{}'", body.to_string().replace('\'', r"'\''")));
         }
-        command.push_str(&format!(" {:?}", self.address.url(&format!("v1/{}", ask.path), &ask.query)));
+        command.push_str(&format!(" {:?}", self.url(&self.address, ask)));
         command
     }
 }

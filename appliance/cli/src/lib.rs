@@ -1,4 +1,5 @@
-//! The command-line client: `holdfast status`, `holdfast kv put …` and the rest, over the HTTP API and nothing else.
+//! The command-line client: `holdfast status`, `holdfast kv put …` and the rest, over the HTTP API; what
+//! needs no server, [`Offline`] does.
 //!
 //! Commands, flags, output and exit codes follow the `bao` and `vault` clients, so scripts written for them run unchanged.
 //! Each command is one declaration ([`command::Command`]): name, arguments, flags and help come from it, so what `-help`
@@ -21,6 +22,7 @@ mod flags;
 mod hcl;
 mod json;
 mod needed_policy;
+mod offline;
 mod output;
 mod pgp;
 mod prompt;
@@ -30,27 +32,35 @@ mod table;
 mod tls;
 mod token_file;
 mod token_helper;
+mod transfer;
 mod yaml;
 
 use std::process::ExitCode;
 
 use console::Console;
+pub use offline::{Offline, Shown};
 
 /// Runs one client command and returns the exit code of the process: 0 done, 1 the command line or this machine is at
 /// fault, 2 the server refused or could not be reached. `status` alone answers 2 for a sealed server.
 ///
 /// `arguments` are those after the program's name. `environment` looks a variable up; an empty value counts as unset.
-/// Reads standard input where a command asks for it (`-`), writes to standard output and standard error.
+/// `offline` does what needs no server. Reads standard input where a command asks for it (`-`), writes to standard output
+/// and standard error.
 ///
 /// Where a shell asks for completion (`COMP_LINE`), prints what may come next; `beside` are the program's other commands.
-pub fn run(arguments: &[String], environment: &dyn Fn(&str) -> Option<String>, beside: &[Beside]) -> ExitCode {
+pub fn run(
+    arguments: &[String],
+    environment: &dyn Fn(&str) -> Option<String>,
+    offline: &Offline,
+    beside: &[Beside],
+) -> ExitCode {
     let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
     let mut console = Console::new(&mut out, &mut err);
     if let Some(line) = environment("COMP_LINE") {
         let found = completion::suggestions(&line, beside, environment);
         return ExitCode::from(u8::from(found.iter().try_for_each(|choice| console.line(choice)).is_err()));
     }
-    ExitCode::from(commands::dispatch(arguments, environment, &mut console))
+    ExitCode::from(commands::dispatch(arguments, environment, offline, &mut console))
 }
 
 /// A command of the program that is not the client's.

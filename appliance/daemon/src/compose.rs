@@ -13,12 +13,14 @@ use hardening::arena;
 use pipeline::{Budget, Pipeline, Shares};
 use registry::{DeclaredDevice, Registry, Settings};
 use seals::HsmSeal;
-use storage::{Options, Storage};
+use storage::Storage;
+use tokio::sync::Notify;
 
 use crate::config::{self, Config};
 use crate::figures::Figures;
 use crate::log;
 use crate::roles::Fatal;
+use crate::snapshots::Snapshots;
 
 /// A jump of the system's clock is believed after this: lifetimes are not thrown about by one that is soon set right again.
 const CLOCK_PATIENCE: Duration = Duration::from_secs(60);
@@ -37,6 +39,8 @@ pub(crate) struct Parts {
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) figures: Arc<Figures>,
+    /// Asks for the process to end and be started anew.
+    pub(crate) restart: Arc<Notify>,
 }
 
 /// The seal, as `sys/` drives it: when it closes, so do the connections, in whose buffers tokens still lie.
@@ -88,7 +92,7 @@ pub(crate) fn build(
     root_token: Option<Secret>,
     recovery: bool,
 ) -> Result<Parts, Fatal> {
-    let storage = storage::open(config.storage.kind, config.storage.path.as_deref(), Options::default())
+    let storage = storage::open(config.storage.kind, config.storage.path.as_deref(), config.storage.options())
         .map_err(|error| Fatal::Part(error.to_string()))?;
     // Which seals wrap is for the ceremonies to say, who know which the storage lies under.
     let barrier = Arc::new(Barrier::new(
@@ -123,6 +127,13 @@ pub(crate) fn build(
         other => Fatal::Part(other.to_string()),
     })?);
     let control = Arc::new(Control { ceremony: Arc::clone(&ceremony), connections: OnceLock::new() });
+    let restart = Arc::new(Notify::new());
+    let snapshots = Arc::new(Snapshots {
+        storage: Arc::clone(&storage),
+        barrier: Arc::clone(&barrier),
+        ceremony: Arc::clone(&ceremony),
+        restart: Arc::clone(&restart),
+    });
     let store: Arc<dyn Store<Secret>> = Arc::clone(&barrier) as Arc<dyn Store<Secret>>;
     let figures = Arc::new(Figures {
         control: Arc::clone(&control) as Arc<dyn SealControl>,
@@ -164,6 +175,7 @@ pub(crate) fn build(
                 backup: Arc::clone(&ceremony) as Arc<dyn ShareBackup>,
                 keys: Arc::clone(&ceremony) as Arc<dyn KeyRotation>,
             },
+            snapshots: Arc::clone(&snapshots) as Arc<dyn system::Snapshots>,
             unauthenticated: config.unauthenticated,
             store: Arc::clone(&store),
             catalog: catalog.clone(),
@@ -185,7 +197,7 @@ pub(crate) fn build(
         handled: Arc::clone(&figures.handled),
     });
     let wrappings = wrappings.ok_or_else(|| Fatal::Part("the catalog was not made".to_owned()))?;
-    Ok(Parts { storage, store, registry, ceremony, wrappings, control, pipeline, clock, figures })
+    Ok(Parts { storage, store, registry, ceremony, wrappings, control, pipeline, clock, figures, restart })
 }
 
 fn telemetry(config: &Config, figures: &Arc<Figures>) -> system::Telemetry {

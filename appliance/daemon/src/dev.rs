@@ -54,6 +54,7 @@ fn mount_secret(parts: &Parts, token: &Secret) -> Result<(), Error> {
         path: "sys/mounts/secret".to_owned(),
         token: Some(token.try_clone()?),
         body: Ok(body),
+        upload: None,
         origin: framework::Origin::local(),
         headers: Vec::new(),
         help: false,

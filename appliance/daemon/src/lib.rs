@@ -10,6 +10,7 @@ mod dev;
 mod figures;
 mod log;
 mod roles;
+mod snapshots;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -57,5 +58,5 @@ pub fn main() -> ExitCode {
 }
 
 fn client(given: &[String]) -> ExitCode {
-    cli::run(given, &|name| std::env::var(name).ok(), &arguments::COMMANDS)
+    cli::run(given, &|name| std::env::var(name).ok(), &commands::snapshot::OFFLINE, &arguments::COMMANDS)
 }

@@ -59,7 +59,7 @@ pub use fields::{Field, FieldType, Fields, FreeForm, Kind, Location, Secs};
 pub use hardening::Secret;
 pub use lease::{Lease, LeaseKind, RenewLease};
 pub use operation::Operation;
-pub use output::{IntoOutput, Later, Output, Raw, Reply};
+pub use output::{IntoOutput, Later, Output, Outside, Raw, Reply, Stream};
 pub use paging::{Names, Paging};
 pub use password::PasswordPolicy;
 pub use path::{Key, Prefix};

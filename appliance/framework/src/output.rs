@@ -1,10 +1,16 @@
 //! What a handler answers with.
 
+use std::io::Read;
+
 use crate::envelope::{Original, WrapInfo};
 use crate::{Auth, Error, Field, Fields, Json, Lease, Map};
 
 /// Work that a handler leaves for later.
 pub type Later = Box<dyn FnOnce() -> Result<(), Error> + Send>;
+
+/// Work outside the transaction. Gets the handler's answer, and the request's body where the route streams it
+/// ([`crate::Route::streamed`]); gives the answer.
+pub type Outside = Box<dyn FnOnce(Output, &mut dyn Read) -> Result<Output, Error> + Send>;
 
 /// A handler's answer before it is encoded.
 #[derive(Default)]
@@ -26,9 +32,11 @@ pub struct Output {
     pub wrap_info: Option<WrapInfo>,
     /// The request that the answer was made for, where it was put away and is given out now.
     pub original: Option<Original>,
-    /// Done after the commit and before the answer is recorded, outside any transaction: what may take its time, such as
-    /// calling an engine back for many leases. If it fails, its error is the answer, and the commit stands.
-    pub outside: Option<Later>,
+    /// Done once, after the commit and before the answer is recorded, outside any transaction: what may take its time, such
+    /// as calling an engine back for many leases. If it fails, its error is the answer, and the commit stands.
+    pub outside: Option<Outside>,
+    /// Bytes in place of all of the above.
+    pub stream: Option<Stream>,
     /// Done after the answer is recorded and before it is sent: how `sys/seal` can answer at all.
     pub finally: Option<Later>,
 }
@@ -62,6 +70,15 @@ impl Output {
         let token = self.auth.as_ref().map(|auth| auth.accessor.as_str());
         token.or_else(|| self.data.as_ref()?.get("secret_id_accessor")?.as_str())
     }
+}
+
+/// An answer of bytes in place of JSON, read after it is recorded. If reading fails, the connection breaks off, so that no
+/// client takes a part for the whole.
+pub struct Stream {
+    /// The media type.
+    pub media_type: &'static str,
+    /// The bytes.
+    pub bytes: Box<dyn Read + Send>,
 }
 
 /// A handler's answer with more to say than data.

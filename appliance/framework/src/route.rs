@@ -271,6 +271,9 @@ pub struct Route {
     pub clear: Vec<&'static str>,
     /// Whether it answers while the barrier is sealed, and without an audit line, as Vault's own such routes do.
     pub while_sealed: bool,
+    /// Whether its body goes to [`Output::outside`] as a stream, and its answer may be one ([`Output::stream`]): neither the
+    /// limit on bodies nor that on time applies.
+    pub streamed: bool,
     /// Whether the data stands at the top level of the answer in place of the usual envelope.
     pub bare: bool,
     /// Whether the data stands at the top level as well as in the envelope, as some old `sys/` paths do.
@@ -306,6 +309,7 @@ impl Route {
             request: Q::fields(),
             response: R::answer(),
             while_sealed: false,
+            streamed: false,
             bare: false,
             merged: false,
             sees_token: false,
@@ -346,6 +350,12 @@ impl Route {
     /// Answers while sealed too; its view is then of no use. Not audited.
     pub fn while_sealed(mut self) -> Self {
         self.while_sealed = true;
+        self
+    }
+
+    /// Takes its body and gives its answer as a stream.
+    pub fn streamed(mut self) -> Self {
+        self.streamed = true;
         self
     }
 

@@ -7,6 +7,7 @@
 //! There is no early way out before `admit`: an unknown path, a bad token and a malformed body are refused there, and
 //! recorded like everything else.
 
+use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,8 +15,8 @@ use std::time::Instant;
 use framework::audit::Exempt;
 use framework::metrics::Histogram;
 use framework::{
-    Access, Ask, AuditSink, Caller, Catalog, Clock, Context, Error, Input, Later, Map, MountId, MountInfo, Operation,
-    Origin, Output, Permit, Prefix, Rng, Route, Secret, Store, Timestamp, Transaction, Unrecorded, Verdict, envelope,
+    Access, Ask, AuditSink, Caller, Catalog, Clock, Context, Error, Input, Map, MountId, MountInfo, Operation, Origin,
+    Output, Permit, Prefix, Rng, Route, Secret, Store, Timestamp, Transaction, Unrecorded, Verdict, envelope,
 };
 use registry::{LoginAttempt, Mount, Registry};
 
@@ -113,8 +114,15 @@ impl Pipeline {
         Lane::SealWrapped(mount)
     }
 
+    /// Whether the body of such a request is to be handed over as it arrives, and no limit on time applies.
+    pub fn is_streamed(&self, operation: Operation, path: &str) -> bool {
+        let system = path.strip_prefix("sys/").zip(self.catalog.find("system", &Default::default()));
+        system.is_some_and(|(rest, system)| system.route(operation, rest).is_ok_and(|(route, _)| route.streamed))
+    }
+
     fn walk(&self, request: Request) -> Answer {
-        let Request { operation, mut path, token, body, origin, headers, help } = request;
+        let Request { operation, mut path, token, body, upload, origin, headers, help } = request;
+        let mut upload = upload.unwrap_or_else(|| Box::new(io::empty()));
         let now = self.clock.now();
         // A listing is of a folder, whether the client says so or not.
         if operation == Operation::List && !path.ends_with('/') {
@@ -223,7 +231,9 @@ impl Pipeline {
             (Ok(_), Err(error)) => Unrecorded::new(Err(error)),
             (Ok(_), Ok(_)) if place.help.is_some() => Unrecorded::new(Ok(help::output(place.help.unwrap_or_default()))),
             (Ok(permit), Ok(route)) => {
-                return conclude(route, self.carry_out(route, &permit, &scene, transaction, &input), &ask, audit);
+                let outcome = self.carry_out(route, &permit, &scene, transaction, &input);
+                let outcome = outcome.then(|output| outside(output, &mut upload));
+                return conclude(route, outcome, &ask, audit);
             }
         };
         answer(&ask, Shape::Envelope, outcome.settle(&ask, audit))
@@ -272,7 +282,7 @@ impl Pipeline {
             };
             let outcome = outcome.then(|output| self.commit(transaction, scene, output));
             if !outcome.is_conflict() {
-                return outcome.then(|mut output| finish(output.outside.take()).map(|()| output));
+                return outcome;
             }
             transaction = Transaction::new(&*self.store);
         }
@@ -311,6 +321,9 @@ impl Pipeline {
         output: Output,
     ) -> Result<Output, Error> {
         let Some(ttl) = scene.origin.wrap_ttl else { return Ok(output) };
+        if route.streamed {
+            return Err(Error::invalid("the answer of this path is a stream, which cannot be wrapped"));
+        }
         if output.is_silent() || output.wrap_info.is_some() || route.while_sealed {
             return Ok(output);
         }
@@ -376,14 +389,18 @@ impl Pipeline {
     }
 }
 
-/// Does what a handler left for later.
-fn finish(left: Option<Later>) -> Result<(), Error> {
-    left.map_or(Ok(()), |work| work())
+/// Does what a handler left to be done outside its transaction.
+fn outside(mut output: Output, upload: &mut dyn Read) -> Result<Output, Error> {
+    match output.outside.take() {
+        None => Ok(output),
+        Some(work) => work(output, upload),
+    }
 }
 
 /// Records a handler's answer, and does what it left for the end.
 fn conclude(route: &Route, outcome: Unrecorded<Output>, ask: &Ask<'_>, audit: &dyn AuditSink) -> Answer {
-    let result = outcome.settle(ask, audit).and_then(|mut output| finish(output.finally.take()).map(|()| output));
+    let finish = |mut output: Output| output.finally.take().map_or(Ok(()), |work| work()).map(|()| output);
+    let result = outcome.settle(ask, audit).and_then(finish);
     let shape = if route.bare {
         Shape::Bare
     } else if route.merged {

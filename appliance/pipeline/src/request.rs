@@ -1,5 +1,7 @@
 //! What comes into the corridor and what leaves it.
 
+use std::io::Read;
+
 use framework::{Error, Headers, Json, Map, Operation, Origin, Output, Secret};
 
 /// A decoded request.
@@ -13,6 +15,8 @@ pub struct Request {
     /// The body's object, or the query's where the method has no body. A malformed body is an error here, so that it walks
     /// the corridor and is recorded like any other request.
     pub body: Result<Map<String, Json>, Error>,
+    /// The body of a request to a streamed route, as it arrives; `body` is empty then. Reading waits for the client.
+    pub upload: Option<Box<dyn Read + Send>>,
     /// Where the request came from.
     pub origin: Origin,
     /// Its headers.

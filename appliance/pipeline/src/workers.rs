@@ -7,7 +7,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
 
-use framework::{Cors, Error};
+use framework::{Cors, Error, Operation};
 
 use crate::corridor::Lane;
 use crate::pool::Pool;
@@ -61,6 +61,11 @@ impl Workers {
     /// What web pages of other origins may do; `None` if nothing.
     pub fn cors(&self) -> Option<Arc<Cors>> {
         self.pipeline.registry.cors()
+    }
+
+    /// See [`Pipeline::is_streamed`].
+    pub fn is_streamed(&self, operation: Operation, path: &str) -> bool {
+        self.pipeline.is_streamed(operation, path)
     }
 
     /// Takes no more requests, and waits for those that were taken.

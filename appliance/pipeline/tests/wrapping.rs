@@ -96,6 +96,7 @@ impl House {
             path: "probe/x".to_owned(),
             token: Some(self.root.try_clone().unwrap()),
             body: Ok(body),
+            upload: None,
             origin: Origin { wrap_ttl, ..Origin::local() },
             headers: Vec::new(),
             help: false,

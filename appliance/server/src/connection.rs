@@ -79,10 +79,10 @@ impl Peer {
     }
 
     /// A request is at work until what is returned is dropped.
-    pub(crate) fn work(&self) -> Work<'_> {
+    pub(crate) fn work(self: &Arc<Self>) -> Work {
         self.used.store(true, Ordering::Relaxed);
         self.at_work.fetch_add(1, Ordering::Relaxed);
-        Work(self)
+        Work(Arc::clone(self))
     }
 
     /// The body of a request at work is arriving until what is returned is dropped.
@@ -117,9 +117,9 @@ impl Peer {
 }
 
 /// A request at work.
-pub(crate) struct Work<'a>(&'a Peer);
+pub(crate) struct Work(Arc<Peer>);
 
-impl Drop for Work<'_> {
+impl Drop for Work {
     fn drop(&mut self) {
         let now = u64::try_from(self.0.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.0.quiet_since.store(now, Ordering::Relaxed);

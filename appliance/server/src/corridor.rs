@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use framework::{Cors, Error};
+use framework::{Cors, Error, Operation};
 use pipeline::{Answer, Request, Workers};
 
 /// Gets the answer, on the thread that worked on the request.
@@ -20,6 +20,11 @@ pub trait Corridor: Send + Sync {
     fn cors(&self) -> Option<Arc<Cors>> {
         None
     }
+
+    /// Whether such a request gets its body as it arrives, whatever its size and however long it takes.
+    fn is_streamed(&self, _operation: Operation, _path: &str) -> bool {
+        false
+    }
 }
 
 impl Corridor for Workers {
@@ -29,5 +34,9 @@ impl Corridor for Workers {
 
     fn cors(&self) -> Option<Arc<Cors>> {
         Workers::cors(self)
+    }
+
+    fn is_streamed(&self, operation: Operation, path: &str) -> bool {
+        Workers::is_streamed(self, operation, path)
     }
 }

@@ -6,6 +6,7 @@ use pipeline::{Answer, Shape};
 use serde::Serialize;
 
 use crate::body::{Budget, Charge};
+use crate::stream::Download;
 
 /// An answer ready to be sent.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct Encoded {
     pub(crate) leader: Option<String>,
     /// What the body takes of the memory for large ones, until it is sent.
     pub(crate) charge: Charge,
+    /// A body that is still being made, in place of `body`.
+    pub(crate) download: Option<Download>,
 }
 
 impl Encoded {
@@ -33,6 +36,7 @@ impl Encoded {
             retry_after: None,
             leader: None,
             charge: Charge::default(),
+            download: None,
         }
     }
 
@@ -60,6 +64,11 @@ impl Encoded {
             return self;
         }
         error(request_id, Error::Busy { reason: "the answers to other requests take all the memory there is for them" })
+    }
+
+    /// An answer that comes as it is made.
+    pub(crate) fn download(media_type: &'static str, download: Download) -> Self {
+        Self { media_type, download: Some(download), ..Self::new(StatusCode::OK, Vec::new()) }
     }
 
     fn retry_after(mut self, seconds: &'static str) -> Self {

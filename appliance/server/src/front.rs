@@ -1,6 +1,8 @@
 //! One request: decode, hand over, wait, answer.
 
+use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -19,6 +21,7 @@ use crate::corridor::Corridor;
 use crate::cross::Cross;
 use crate::decode::{self, Head};
 use crate::encode::{self, Encoded};
+use crate::stream::{self, Upload};
 use crate::{json, query};
 
 const PREFIX: &str = "/v1/";
@@ -28,6 +31,16 @@ pub(crate) struct Front {
     pub(crate) corridor: Arc<dyn Corridor>,
     pub(crate) limits: Limits,
     pub(crate) budget: Budget,
+}
+
+/// A request's body.
+enum Content {
+    /// All of it, and what it holds of the budget.
+    Whole(Bytes, Charge),
+    /// Nobody reads it.
+    Refused(Error),
+    /// It is read by the worker.
+    Arriving(Upload),
 }
 
 /// Which targets there are.
@@ -68,7 +81,7 @@ async fn vault(State(front): State<Arc<Front>>, Extension(peer): Extension<Arc<P
 }
 
 /// The answer to a request whose origin is no obstacle.
-async fn answer(front: &Front, peer: &Peer, request: Request) -> Response {
+async fn answer(front: &Front, peer: &Arc<Peer>, request: Request) -> Response {
     let (Parts { method, uri, headers, version, .. }, body) = request.into_parts();
     let impatient = headers.contains_key(header::EXPECT);
     let path = uri.path().strip_prefix(PREFIX).unwrap_or_default();
@@ -77,17 +90,27 @@ async fn answer(front: &Front, peer: &Peer, request: Request) -> Response {
     // The token is in the decoded head now; the buffer under the target and the headers may go.
     drop((uri, headers));
 
+    let head = match head {
+        Ok(head) if front.corridor.is_streamed(head.operation, &head.path) => {
+            let upload = Upload::new(body, impatient, front.limits);
+            let mut response = response(front.carry_out(head, Content::Arriving(upload), peer).await, &target);
+            // What the client has not sent by now, nobody reads.
+            close(&mut response, version, peer);
+            return response;
+        }
+        head => head,
+    };
     let closes = head.as_ref().is_ok_and(|head| closes_after(head.operation, &head.path));
     let arriving = peer.arriving();
     let body = body::read(body, impatient, &front.limits, &front.budget).await;
     drop(arriving);
     let (encoded, unread) = match body {
         Ok((body, charge)) => match head {
-            Ok(head) => (front.carry_out(head, Ok(body), charge).await, false),
+            Ok(head) => (front.carry_out(head, Content::Whole(body, charge), peer).await, false),
             Err(refused) => (Encoded::errors(refused.status, &refused.message), false),
         },
         Err(Failure::TooLarge) => match head {
-            Ok(head) => (front.carry_out(head, Err(too_large(&front.limits)), Charge::default()).await, true),
+            Ok(head) => (front.carry_out(head, Content::Refused(too_large(&front.limits)), peer).await, true),
             Err(refused) => (Encoded::errors(refused.status, &refused.message), true),
         },
         Err(Failure::NoRoom) => (encode::error("", no_room()), true),
@@ -106,21 +129,37 @@ async fn answer(front: &Front, peer: &Peer, request: Request) -> Response {
 
 impl Front {
     /// Hands a request over and waits for its answer.
-    async fn carry_out(&self, head: Head, body: Result<Bytes, Error>, mut charge: Charge) -> Encoded {
+    async fn carry_out(&self, head: Head, content: Content, peer: &Arc<Peer>) -> Encoded {
         let Head { operation, path, token, origin, headers, help, fields, form, fault } = head;
-        let body = match (fault, body) {
+        let (mut charge, mut upload, mut ends, mut patience) = (Charge::default(), None, None, self.limits.request);
+        let body = match (fault, content) {
             (Some(fault), _) => Err(fault),
-            (None, Err(error)) => Err(error),
-            (None, Ok(body)) if operation.has_body() => self.parse(body, form, &mut charge),
-            (None, Ok(_)) => Ok(fields),
+            (None, Content::Refused(error)) => Err(error),
+            (None, Content::Whole(body, counted)) => {
+                charge = counted;
+                if operation.has_body() { self.parse(body, form, &mut charge) } else { Ok(fields) }
+            }
+            (None, Content::Arriving(body)) => {
+                upload = Some(Box::new(body) as Box<dyn Read + Send>);
+                ends = Some(stream::answer(Arc::clone(peer), &self.limits));
+                patience = Duration::MAX;
+                Ok(fields)
+            }
         };
         let request_id = origin.request_id.clone();
         let (sender, receiver) = oneshot::channel();
         let (id, budget) = (request_id.clone(), self.budget.clone());
-        let request = pipeline::Request { operation, path, token, body, origin, headers, help };
+        let request = pipeline::Request { operation, path, token, body, upload, origin, headers, help };
         let submitted = self.corridor.submit(
             request,
-            Box::new(move |answer| {
+            Box::new(move |mut answer| {
+                let stream = answer.result.as_mut().ok().and_then(|output| output.stream.take());
+                if let (Some(mut stream), Some((feed, download))) = (stream, ends) {
+                    if sender.send(Encoded::download(stream.media_type, download)).is_ok() {
+                        feed.run(&mut stream.bytes);
+                    }
+                    return;
+                }
                 // A large body counts against the budget until the work on it is over, not until its client gives up.
                 let encoded = encode::answer(answer).charged(charge, &id, &budget);
                 // The client may be gone; the work is done and recorded all the same.
@@ -130,7 +169,7 @@ impl Front {
         if let Err(error) = submitted {
             return encode::error(&request_id, error);
         }
-        match tokio::time::timeout(self.limits.request, receiver).await {
+        match tokio::time::timeout(patience, receiver).await {
             Ok(Ok(encoded)) => encoded,
             Ok(Err(_)) => encode::incident(&request_id, "the request's thread gave no answer"),
             Err(_) => {
@@ -208,15 +247,22 @@ impl AsRef<[u8]> for Charged {
 
 /// The headers that every answer has are those of OpenBao.
 fn response(encoded: Encoded, target: &str) -> Response {
-    let Encoded { status, body, media_type, retry_after, leader, charge } = encoded;
-    let body =
-        if body.is_empty() { Body::empty() } else { Bytes::from_owner(Charged { body, _charge: charge }).into() };
+    let Encoded { status, body, media_type, retry_after, leader, charge, download } = encoded;
+    let attached = download.is_some();
+    let body = match download {
+        Some(download) => Body::new(download),
+        None if body.is_empty() => Body::empty(),
+        None => Bytes::from_owner(Charged { body, _charge: charge }).into(),
+    };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.reserve(6);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    if attached {
+        headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+    }
     let transport = HeaderValue::from_static("max-age=31536000; includeSubDomains");
     headers.insert(header::STRICT_TRANSPORT_SECURITY, transport);
     if let Some(seconds) = retry_after {

@@ -23,6 +23,7 @@ mod json;
 mod listen;
 mod query;
 mod scrubbed;
+mod stream;
 mod target;
 mod tls;
 mod validity;

@@ -191,6 +191,7 @@ impl Committer {
         let mut staged: HashMap<Key, Version> = HashMap::new();
         let (mut records, mut answers) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
         let mut position = self.tail;
+        let now = self.options.clock.now();
         for Request { batch, answer, .. } in group {
             match outdated(&batch.reads, &staged, index) {
                 Ok(false) => {}
@@ -214,7 +215,8 @@ impl Committer {
                 key: write.key,
                 value: write.value.map(|value| value.0),
             };
-            let Some(record) = Record::new(position, self.epoch, batch.writes.into_iter().map(entry).collect()) else {
+            let Some(record) = Record::new(position, self.epoch, now, batch.writes.into_iter().map(entry).collect())
+            else {
                 answer.give(Err(Error::TooLarge { limit: LARGEST_RECORD }));
                 continue;
             };

@@ -1,7 +1,7 @@
 //! The few things storage asks of a file system, so that a test can put a simulated disk in its place.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,12 +14,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub trait Disk: Send + Sync {
     /// Opens a file for reading and writing. With `create` it must not exist yet; without, it must.
     fn open(&self, name: &str, create: bool) -> io::Result<Arc<dyn DiskFile>>;
-    /// Gives a file another name, replacing what had it.
+    /// Gives a file another name, replacing a file that had it; or a folder, whose new name must be free.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes a folder (readable by the owner alone) unless it is there.
     fn create_folder(&self, name: &str) -> io::Result<()>;
+    /// Removes a folder, if it is there, and all that is in it.
+    fn remove_folder(&self, name: &str) -> io::Result<()>;
     /// The names of the files and folders in a folder (`""` for the root), in no particular order.
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
     /// Makes names created, renamed or removed in the folder durable.
@@ -93,6 +95,13 @@ impl Disk for RealDisk {
         }
     }
 
+    fn remove_folder(&self, name: &str) -> io::Result<()> {
+        match fs::remove_dir_all(self.path(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
         fs::read_dir(self.path(folder))?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
@@ -133,6 +142,85 @@ impl DiskFile for RealFile {
         // fdatasync: content and the length needed to read it, not the times.
         self.file.sync_data()
     }
+}
+
+/// A folder of a disk, as a disk of its own.
+pub(crate) struct Within {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) folder: &'static str,
+}
+
+impl Within {
+    fn name(&self, name: &str) -> String {
+        if name.is_empty() { self.folder.to_owned() } else { format!("{}/{name}", self.folder) }
+    }
+}
+
+impl Disk for Within {
+    fn open(&self, name: &str, create: bool) -> io::Result<Arc<dyn DiskFile>> {
+        self.disk.open(&self.name(name), create)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename(&self.name(from), &self.name(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.disk.remove(&self.name(name))
+    }
+
+    fn create_folder(&self, name: &str) -> io::Result<()> {
+        self.disk.create_folder(&self.name(name))
+    }
+
+    fn remove_folder(&self, name: &str) -> io::Result<()> {
+        self.disk.remove_folder(&self.name(name))
+    }
+
+    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+        self.disk.list(&self.name(folder))
+    }
+
+    fn sync_folder(&self, folder: &str) -> io::Result<()> {
+        self.disk.sync_folder(&self.name(folder))
+    }
+
+    fn life(&self) -> String {
+        self.disk.life()
+    }
+
+    fn syncs(&self) -> u64 {
+        self.disk.syncs()
+    }
+}
+
+/// A file read from its beginning to the end it had at first.
+pub(crate) struct FileReader {
+    file: Arc<dyn DiskFile>,
+    offset: u64,
+    length: u64,
+}
+
+impl FileReader {
+    pub(crate) fn new(file: Arc<dyn DiskFile>) -> io::Result<Self> {
+        let length = file.length()?;
+        Ok(Self { file, offset: 0, length })
+    }
+}
+
+impl Read for FileReader {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.length - self.offset).unwrap_or(usize::MAX);
+        let count = left.min(into.len());
+        self.file.read_at(self.offset, into.get_mut(..count).unwrap_or_default())?;
+        self.offset += count as u64;
+        Ok(count)
+    }
+}
+
+/// Whether there is a file or folder of this name in the root.
+pub(crate) fn is_there(disk: &dyn Disk, name: &str) -> io::Result<bool> {
+    Ok(disk.list("")?.iter().any(|found| found == name))
 }
 
 /// Reads a whole small file.

@@ -13,11 +13,11 @@ use crate::{bytes::Reader, snapshot};
 
 /// First line of the format file.
 pub(crate) const FORMAT: &str = "holdfast data 1";
-const FORMAT_FILE: &str = "format";
+pub(crate) const FORMAT_FILE: &str = "format";
 const LOCK_FILE: &str = "lock";
 /// Where the journal stood when a server last ended in good order: a journal that was cut off later is noticed by it.
-const END_FILE: &str = "end";
-const JOURNAL: &str = "journal";
+pub(crate) const END_FILE: &str = "end";
+pub(crate) const JOURNAL: &str = "journal";
 
 /// The directory belongs to this process for as long as this lives; the kernel lets go when the process ends.
 pub(crate) struct Lock(File);
@@ -57,26 +57,38 @@ pub(crate) fn lock(root: &Path) -> Result<Lock, OpenError> {
 /// Checks the format, or makes a new data directory of it. What is returned stands before the journal's first record and
 /// differs between data directories, so that their journals cannot be mixed up.
 pub(crate) fn prepare(disk: &dyn Disk) -> Result<Position, OpenError> {
-    match read_file(disk, FORMAT_FILE) {
-        Ok(bytes) => {
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            let mut lines = text.lines();
-            let format = lines.next().unwrap_or_default();
-            if format != FORMAT {
-                return Err(OpenError::Format { found: format.to_owned() });
-            }
-            let identity = lines.next().unwrap_or_default();
-            if identity.len() != 32 || lines.next().is_some() {
-                return Err(OpenError::NotOurs { what: "its file \"format\" is damaged".to_owned() });
-            }
-            Ok(genesis(identity))
+    match identity(disk)? {
+        Some(identity) => Ok(genesis(&identity)),
+        None => {
+            let mut identity = [0; 16];
+            hardening::random_bytes(&mut identity);
+            let identity: String = identity.iter().map(|byte| format!("{byte:02x}")).collect();
+            create(disk, &identity)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(disk),
-        Err(error) => Err(OpenError::io("reading the file \"format\"")(error)),
     }
 }
 
-fn create(disk: &dyn Disk) -> Result<Position, OpenError> {
+/// The name that the directory was given when it was made: 32 hexadecimal digits. `None` if it is not made yet.
+pub(crate) fn identity(disk: &dyn Disk) -> Result<Option<String>, OpenError> {
+    let bytes = match read_file(disk, FORMAT_FILE) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(OpenError::io("reading the file \"format\""))?,
+    };
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let mut lines = text.lines();
+    let format = lines.next().unwrap_or_default();
+    if format != FORMAT {
+        return Err(OpenError::Format { found: format.to_owned() });
+    }
+    let identity = lines.next().unwrap_or_default();
+    if identity.len() != 32 || lines.next().is_some() {
+        return Err(OpenError::NotOurs { what: "its file \"format\" is damaged".to_owned() });
+    }
+    Ok(Some(identity.to_owned()))
+}
+
+/// Makes an empty directory of that identity.
+pub(crate) fn create(disk: &dyn Disk, identity: &str) -> Result<Position, OpenError> {
     disk.create_folder(JOURNAL).map_err(OpenError::io("making the folder journal"))?;
     disk.create_folder(snapshot::FOLDER).map_err(OpenError::io("making the folder snapshot"))?;
     for folder in [JOURNAL, snapshot::FOLDER] {
@@ -86,12 +98,9 @@ fn create(disk: &dyn Disk) -> Result<Position, OpenError> {
             return Err(OpenError::NotOurs { what });
         }
     }
-    let mut identity = [0; 16];
-    hardening::random_bytes(&mut identity);
-    let identity: String = identity.iter().map(|byte| format!("{byte:02x}")).collect();
     let text = format!("{FORMAT}\n{identity}\n");
     write_file(disk, "", FORMAT_FILE, text.as_bytes()).map_err(OpenError::io("writing the file \"format\""))?;
-    Ok(genesis(&identity))
+    Ok(genesis(identity))
 }
 
 fn genesis(identity: &str) -> Position {

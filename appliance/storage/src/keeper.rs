@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::disk::Disk;
 use crate::folder::write_end;
+use crate::history::{self, Retired};
 use crate::index::{Index, IndexError};
 use crate::log::{Log, Position};
 use crate::restore::Restorer;
@@ -36,6 +37,8 @@ struct Durable {
     not_before: u64,
     /// While the index is one in memory: when it was last tried to have one on disk again.
     makeshift: Option<Instant>,
+    /// Set while somebody copies the journal: nothing is taken off it.
+    copying: Arc<AtomicBool>,
 }
 
 struct Running {
@@ -49,8 +52,13 @@ impl Keeper {
         Self { durable: None, since_checkpoint: 0 }
     }
 
-    pub(crate) fn durable(disk: Arc<dyn Disk>, restorer: Restorer, snapshot: Option<Snapshot>) -> Self {
-        let durable = Durable { disk, restorer, snapshot, running: None, not_before: 0, makeshift: None };
+    pub(crate) fn durable(
+        disk: Arc<dyn Disk>,
+        restorer: Restorer,
+        snapshot: Option<Snapshot>,
+        copying: Arc<AtomicBool>,
+    ) -> Self {
+        let durable = Durable { disk, restorer, snapshot, running: None, not_before: 0, makeshift: None, copying };
         Self { durable: Some(durable), since_checkpoint: 0 }
     }
 
@@ -70,7 +78,7 @@ impl Keeper {
             }
             return Ok(());
         };
-        durable.collect(log);
+        durable.collect(log, options);
         let journal = log.bytes();
         let limit = options.snapshot_bytes.max(durable.snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes));
         let snapshot_due = durable.running.is_none() && journal >= limit.max(durable.not_before);
@@ -182,13 +190,13 @@ impl Durable {
     }
 
     /// Takes over a snapshot that is finished, and lets go of the journal before it.
-    fn collect(&mut self, log: &dyn Log) {
+    fn collect(&mut self, log: &dyn Log, options: &Options) {
         let Some(running) = self.running.take() else { return };
         match running.done.try_recv() {
             Ok(taken) => {
                 let _ = running.thread.join();
                 match taken {
-                    Ok(snapshot) => self.adopt(snapshot, log),
+                    Ok(snapshot) => self.adopt(snapshot, log, options),
                     Err(error) => tracing::warn!(%error, "a storage snapshot failed; it is tried again later"),
                 }
             }
@@ -197,14 +205,17 @@ impl Durable {
         }
     }
 
-    fn adopt(&mut self, snapshot: Snapshot, log: &dyn Log) {
+    fn adopt(&mut self, snapshot: Snapshot, log: &dyn Log, options: &Options) {
         self.not_before = 0;
-        let removed = snapshot.remove_others(self.disk.as_ref()).map_err(|error| error.to_string());
-        let below = snapshot.base.sequence + 1;
+        let retired =
+            snapshot.retire_others(self.disk.as_ref(), Retired::by(options)).map_err(|error| error.to_string());
+        // What is kept for a copy goes with the next snapshot.
+        let below = if self.copying.load(Ordering::Acquire) { 0 } else { snapshot.base.sequence + 1 };
         let truncated = log.truncate(below, snapshot.base).map_err(|error| error.to_string());
         tracing::info!(base = snapshot.base.sequence, bytes = snapshot.bytes, "storage snapshot taken and verified");
         self.snapshot = Some(snapshot);
-        if let Err(error) = removed.and(truncated) {
+        let tidied = history::tidy(self.disk.as_ref(), options).map_err(|error| error.to_string());
+        if let Err(error) = retired.and(truncated).and(tidied) {
             tracing::warn!(%error, "old storage files could not be removed; they go at the next start");
         }
     }

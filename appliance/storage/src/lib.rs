@@ -14,21 +14,28 @@
 //! - After a failed write or sync the file concerned is never written again.
 #![forbid(unsafe_code)]
 
+pub mod archive;
 mod bytes;
 mod committer;
 pub mod disk;
 mod error;
+mod exchange;
 mod figures;
 mod folder;
+mod history;
 mod index;
 mod keeper;
 pub mod log;
 mod queue;
 mod record;
 mod restore;
+mod rewind;
+mod scratch;
 mod slot;
 mod snapshot;
 mod storage;
 
 pub use error::OpenError;
-pub use storage::{Kind, Options, Stats, Storage, open, open_on};
+pub use rewind::{Moment, Span, Target, rewind, span, undo};
+pub use scratch::Candidate;
+pub use storage::{Kind, Options, Stats, Storage, open, open_on, restore};

@@ -143,5 +143,5 @@ impl Slot {
 }
 
 pub(crate) fn closed() -> Error {
-    Error::internal("storage is closed")
+    Error::Busy { reason: "the storage is closed, since the server is stopping" }
 }

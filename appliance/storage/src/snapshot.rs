@@ -9,8 +9,7 @@
 //! block, footer (records u64, SHA-256 of all blocks [32], reach u64 + hash [32], CRC32C u32).
 //! Record: key length u16, key, version u64, mount [16], class u8, value length u32, value.
 
-use std::io;
-use std::sync::Arc;
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -18,7 +17,8 @@ use crc32c::crc32c;
 use framework::MountId;
 
 use crate::bytes::Reader;
-use crate::disk::{Disk, DiskFile, TEMPORARY, remove_if_there};
+use crate::disk::{Disk, DiskFile, FileReader, TEMPORARY, remove_if_there};
+use crate::history::Retired;
 use crate::index::{Change, Index, IndexError, Stored};
 use crate::record::{Position, class_from_byte, class_to_byte};
 
@@ -80,7 +80,35 @@ impl std::fmt::Display for SnapshotError {
     }
 }
 
-/// Exports `index`, which has reached `base`; `reached` tells, once all is read, where it stands then.
+/// What a snapshot is taken of, while others may go on writing to it.
+pub(crate) trait Source {
+    /// Records in byte order from `from` on, until `visit` says `false`; each as it is when it is visited.
+    fn walk(&self, from: &str, visit: &mut dyn FnMut(&str, &Stored) -> bool) -> Result<(), SnapshotError>;
+    /// Where it stands now.
+    fn position(&self) -> Result<Position, SnapshotError>;
+}
+
+impl<I: Index + ?Sized> Source for I {
+    fn walk(&self, from: &str, visit: &mut dyn FnMut(&str, &Stored) -> bool) -> Result<(), SnapshotError> {
+        Ok(Index::walk(self, from, visit)?)
+    }
+
+    fn position(&self) -> Result<Position, SnapshotError> {
+        Ok(self.state().position)
+    }
+}
+
+/// The file of a snapshot that begins at `base`.
+pub(crate) fn name(base: Position) -> String {
+    format!("{FOLDER}/{:020}{ENDING}", base.sequence)
+}
+
+/// Whether a file's name is that of a snapshot.
+pub(crate) fn is_name(name: &str) -> bool {
+    name.ends_with(ENDING)
+}
+
+/// Exports `index`, which has reached `base`.
 pub(crate) fn take(
     disk: &dyn Disk,
     index: &dyn Index,
@@ -88,10 +116,12 @@ pub(crate) fn take(
     stop: &AtomicBool,
 ) -> Result<Snapshot, SnapshotError> {
     disk.create_folder(FOLDER)?;
-    let name = format!("{FOLDER}/{:020}{ENDING}", base.sequence);
+    let name = name(base);
     let temporary = format!("{name}{TEMPORARY}");
     remove_if_there(disk, &temporary)?;
-    let written = write(disk.open(&temporary, true)?, index, base, stop).and_then(|()| {
+    let file = disk.open(&temporary, true)?;
+    let written = write(file.as_ref(), index, base, stop).and_then(|_| {
+        file.sync()?;
         let read_back = Snapshot::open(disk, &temporary)?;
         read_back.blocks(disk, stop, &mut |_| Ok(()))?;
         Ok(read_back)
@@ -108,7 +138,14 @@ pub(crate) fn take(
     Ok(snapshot)
 }
 
-fn write(file: Arc<dyn DiskFile>, index: &dyn Index, base: Position, stop: &AtomicBool) -> Result<(), SnapshotError> {
+/// Writes the records of `source`, which has reached `base`, as a snapshot. Does not sync. Gives where the source stands
+/// after that.
+pub(crate) fn write<S: Source + ?Sized>(
+    file: &dyn DiskFile,
+    source: &S,
+    base: Position,
+    stop: &AtomicBool,
+) -> Result<Position, SnapshotError> {
     let mut header = [MAGIC.as_slice(), &base.sequence.to_le_bytes(), &base.hash].concat();
     header.extend_from_slice(&crc32c(&header).to_le_bytes());
     file.write_at(0, &header)?;
@@ -120,7 +157,7 @@ fn write(file: Arc<dyn DiskFile>, index: &dyn Index, base: Position, stop: &Atom
             return Err(SnapshotError::Stopped);
         }
         let (mut block, mut last) = (Vec::new(), None);
-        index.walk(&start, &mut |key, stored| {
+        source.walk(&start, &mut |key, stored| {
             encode(key, stored, &mut block);
             records += 1;
             if block.len() >= BLOCK {
@@ -130,19 +167,18 @@ fn write(file: Arc<dyn DiskFile>, index: &dyn Index, base: Position, stop: &Atom
         })?;
         if !block.is_empty() {
             digest.update(&block);
-            end += write_block(file.as_ref(), end, &block)?;
+            end += write_block(file, end, &block)?;
         }
         // The least key that is greater; none where the walk came to its end.
         from = last.map(|last| last + "\0");
     }
-    end += write_block(file.as_ref(), end, &[])?;
-    let reach = index.state().position;
+    end += write_block(file, end, &[])?;
+    let reach = source.position()?;
     let digest = digest.finish();
     let mut footer = [&records.to_le_bytes(), digest.as_ref(), &reach.sequence.to_le_bytes(), &reach.hash].concat();
     footer.extend_from_slice(&crc32c(&footer).to_le_bytes());
     file.write_at(end, &footer)?;
-    file.sync()?;
-    Ok(())
+    Ok(reach)
 }
 
 fn write_block(file: &dyn DiskFile, at: u64, block: &[u8]) -> io::Result<u64> {
@@ -178,7 +214,7 @@ impl Snapshot {
         for name in disk.list(FOLDER)? {
             if name.ends_with(TEMPORARY) {
                 remove_if_there(disk, &format!("{FOLDER}/{name}"))?;
-            } else if name.ends_with(ENDING) {
+            } else if is_name(&name) {
                 names.push(name);
             }
         }
@@ -186,18 +222,18 @@ impl Snapshot {
         names.pop().map(|name| Self::open(disk, &format!("{FOLDER}/{name}"))).transpose()
     }
 
-    /// Removes all snapshots but this one.
-    pub(crate) fn remove_others(&self, disk: &dyn Disk) -> io::Result<()> {
+    /// Retires all snapshots but this one.
+    pub(crate) fn retire_others(&self, disk: &dyn Disk, retired: Retired) -> io::Result<()> {
         for name in disk.list(FOLDER)? {
             let name = format!("{FOLDER}/{name}");
             if name != self.name {
-                disk.remove(&name)?;
+                retired.dispose(disk, &name)?;
             }
         }
         disk.sync_folder(FOLDER)
     }
 
-    fn open(disk: &dyn Disk, name: &str) -> Result<Self, SnapshotError> {
+    pub(crate) fn open(disk: &dyn Disk, name: &str) -> Result<Self, SnapshotError> {
         let damaged = |what| SnapshotError::Damaged { file: name.to_owned(), what };
         let file = disk.open(name, false)?;
         let bytes = file.length()?;
@@ -207,76 +243,141 @@ impl Snapshot {
         let (mut header, mut footer) = ([0; HEADER], [0; FOOTER]);
         file.read_at(0, &mut header)?;
         file.read_at(bytes - FOOTER as u64, &mut footer)?;
-        let base = || {
-            let mut reader = Reader::new(&header);
-            let magic = reader.array()?;
-            let base = Position { sequence: reader.u64()?, hash: reader.array()? };
-            let sound = magic == MAGIC && reader.u32()? == crc32c(header.get(..HEADER - 4)?);
-            sound.then_some(base)
-        };
-        let end = || {
-            let mut reader = Reader::new(&footer);
-            let (records, digest) = (reader.u64()?, reader.array()?);
-            let reach = Position { sequence: reader.u64()?, hash: reader.array()? };
-            let sound = reader.u32()? == crc32c(footer.get(..FOOTER - 4)?);
-            sound.then_some((records, digest, reach))
-        };
-        let base = base().ok_or_else(|| damaged("its header is not sound"))?;
-        let (records, digest, reach) = end().ok_or_else(|| damaged("its footer is not sound"))?;
+        let base = read_header(&header).map_err(damaged)?;
+        let Footer { records, digest, reach } = read_footer(&footer).map_err(damaged)?;
         Ok(Self { name: name.to_owned(), base, reach, bytes, records, digest })
     }
 
     /// Reads and checks everything, a block at a time.
-    fn blocks(
+    pub(crate) fn blocks(
         &self,
         disk: &dyn Disk,
         stop: &AtomicBool,
-        each: &mut dyn FnMut(&[Change<'_>]) -> Result<(), IndexError>,
+        each: &mut dyn FnMut(&[Change<'_>]) -> Result<(), SnapshotError>,
     ) -> Result<(), SnapshotError> {
-        let damaged = |what| SnapshotError::Damaged { file: self.name.clone(), what };
-        let file = disk.open(&self.name, false)?;
-        let mut offset = HEADER as u64;
-        let (mut records, mut digest) = (0_u64, Context::new(&SHA256));
-        loop {
-            if stop.load(Ordering::Relaxed) {
-                return Err(SnapshotError::Stopped);
-            }
-            let mut prefix = [0; 8];
-            file.read_at(offset, &mut prefix)?;
-            let mut reader = Reader::new(&prefix);
-            let (length, crc) = reader.u32().zip(reader.u32()).unwrap_or_default();
-            let length = usize::try_from(length).unwrap_or(usize::MAX);
-            if length > LARGEST_BLOCK || offset + 8 + length as u64 + FOOTER as u64 > self.bytes {
-                return Err(damaged("a block is longer than the file"));
-            }
-            let mut block = vec![0; length];
-            file.read_at(offset + 8, &mut block)?;
-            if crc32c(&block) != crc {
-                return Err(damaged("a block does not match its checksum"));
-            }
-            offset += 8 + length as u64;
-            if block.is_empty() {
-                break;
-            }
-            digest.update(&block);
-            let mut reader = Reader::new(&block);
-            let mut changes = Vec::new();
-            while !reader.rest().is_empty() {
-                changes.push(decode(&mut reader).ok_or_else(|| damaged("a record makes no sense"))?);
-            }
-            records += changes.len() as u64;
-            each(&changes)?;
+        let mut file = FileReader::new(disk.open(&self.name, false)?)?;
+        let read = read(&mut file, &self.name, &mut |changes| {
+            if stop.load(Ordering::Relaxed) { Err(SnapshotError::Stopped) } else { each(changes) }
+        })?;
+        let Self { base, reach, records, digest, .. } = *self;
+        let written = Content { base, reach, records, digest };
+        if read == written {
+            Ok(())
+        } else {
+            let what = "its blocks are not the ones that were written";
+            Err(SnapshotError::Damaged { file: self.name.clone(), what })
         }
-        if records != self.records || digest.finish().as_ref() != self.digest {
-            return Err(damaged("its blocks are not the ones that were written"));
-        }
-        Ok(())
     }
 
     /// Fills an empty index, which says that it is complete only at the end.
     pub(crate) fn load(&self, disk: &dyn Disk, index: &dyn Index, genesis: Position) -> Result<(), SnapshotError> {
         let stop = AtomicBool::new(false);
-        self.blocks(disk, &stop, &mut |changes| index.write(changes, genesis))?;
+        self.blocks(disk, &stop, &mut |changes| Ok(index.write(changes, genesis)?))?;
         Ok(index.write(&[], self.base)?)
     }
+}
+
+/// What a snapshot holds, apart from its records.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Content {
+    pub(crate) base: Position,
+    pub(crate) reach: Position,
+    pub(crate) records: u64,
+    /// SHA-256 of all blocks.
+    pub(crate) digest: [u8; 32],
+}
+
+/// Reads a snapshot from its first byte to its last, and checks all of it; `each` gets the records of a block. `name` is for
+/// messages. What `bytes` has beyond the snapshot is left there.
+pub(crate) fn read(
+    bytes: &mut dyn Read,
+    name: &str,
+    each: &mut dyn FnMut(&[Change<'_>]) -> Result<(), SnapshotError>,
+) -> Result<Content, SnapshotError> {
+    let damaged = |what| SnapshotError::Damaged { file: name.to_owned(), what };
+    let mut fill = |into: &mut [u8]| match bytes.read_exact(into) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(damaged("it is cut short")),
+        other => Ok(other?),
+    };
+    let mut header = [0; HEADER];
+    fill(&mut header)?;
+    let base = read_header(&header).map_err(damaged)?;
+    let (mut records, mut digest) = (0_u64, Context::new(&SHA256));
+    loop {
+        let mut prefix = [0; 8];
+        fill(&mut prefix)?;
+        let mut reader = Reader::new(&prefix);
+        let (length, crc) = reader.u32().zip(reader.u32()).unwrap_or_default();
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if length > LARGEST_BLOCK {
+            return Err(damaged("a block is too long"));
+        }
+        let mut block = vec![0; length];
+        fill(&mut block)?;
+        if crc32c(&block) != crc {
+            return Err(damaged("a block does not match its checksum"));
+        }
+        if block.is_empty() {
+            break;
+        }
+        digest.update(&block);
+        let mut reader = Reader::new(&block);
+        let mut changes = Vec::new();
+        while !reader.rest().is_empty() {
+            changes.push(decode(&mut reader).ok_or_else(|| damaged("a record makes no sense"))?);
+        }
+        records += changes.len() as u64;
+        each(&changes)?;
+    }
+    let mut footer = [0; FOOTER];
+    fill(&mut footer)?;
+    let footer = read_footer(&footer).map_err(damaged)?;
+    if records != footer.records || digest.finish().as_ref() != footer.digest {
+        return Err(damaged("its blocks are not the ones that were written"));
+    }
+    Ok(Content { base, reach: footer.reach, records, digest: footer.digest })
+}
+
+fn read_header(header: &[u8; HEADER]) -> Result<Position, &'static str> {
+    let read = || {
+        let mut reader = Reader::new(header);
+        let magic = reader.array()?;
+        let base = Position { sequence: reader.u64()?, hash: reader.array()? };
+        let sound = magic == MAGIC && reader.u32()? == crc32c(header.get(..HEADER - 4)?);
+        sound.then_some(base)
+    };
+    read().ok_or("its header is not sound")
+}
+
+struct Footer {
+    records: u64,
+    digest: [u8; 32],
+    reach: Position,
+}
+
+fn read_footer(footer: &[u8; FOOTER]) -> Result<Footer, &'static str> {
+    let read = || {
+        let mut reader = Reader::new(footer);
+        let (records, digest) = (reader.u64()?, reader.array()?);
+        let reach = Position { sequence: reader.u64()?, hash: reader.array()? };
+        let sound = reader.u32()? == crc32c(footer.get(..FOOTER - 4)?);
+        sound.then_some(Footer { records, digest, reach })
+    };
+    read().ok_or("its footer is not sound")
+}
+
+/// A snapshot of one block that holds `records`; its digest is not theirs.
+#[cfg(fuzzing)]
+pub(crate) fn fuzzing_block(records: &[u8]) -> Vec<u8> {
+    let mut file = [MAGIC.as_slice(), &[0; 40]].concat();
+    file.extend_from_slice(&crc32c(&file).to_le_bytes());
+    for block in [records, &[]] {
+        file.extend_from_slice(&u32::try_from(block.len()).unwrap_or(0).to_le_bytes());
+        file.extend_from_slice(&crc32c(block).to_le_bytes());
+        file.extend_from_slice(block);
+    }
+    let footer = [0; FOOTER - 4];
+    file.extend_from_slice(&footer);
+    file.extend_from_slice(&crc32c(&footer).to_le_bytes());
+    file
 }

@@ -1,22 +1,29 @@
 //! Opening a data directory, and the handle on it.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use framework::{Batch, Ciphertext, Error, Key, Page, Prefix, Record, Store, Version, Versioned, Walk};
+use framework::{
+    Batch, Ciphertext, Clock, Error, Key, Page, Prefix, Record, Store, SystemClock, Version, Versioned, Walk,
+};
 
 use crate::OpenError;
+use crate::archive::{Contents, Refused};
 use crate::committer::{Committer, Counters, Verifying};
 use crate::disk::{Disk, RealDisk};
+use crate::exchange;
 use crate::folder::{self, Lock};
+use crate::history::{self, Retired};
 use crate::index::{self, Index, IndexError, MemoryIndex, SledFiles};
 use crate::keeper::Keeper;
 use crate::log::{Log, MemoryLog, Position, SegmentLog};
 use crate::queue::Queue;
 use crate::restore::{Indexes, Restorer};
+use crate::scratch;
 use crate::slot::Slot;
 use crate::snapshot::Snapshot;
 
@@ -39,7 +46,7 @@ pub enum Kind {
 }
 
 /// How much is held where.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Memory for the index' cache, in bytes, and as much again for records that were read lately.
     pub cache_bytes: usize,
@@ -51,6 +58,10 @@ pub struct Options {
     pub checkpoint_bytes: u64,
     /// Writers that may wait; more are told [`Error::Busy`].
     pub waiting_writers: usize,
+    /// For how long the store can be made again as it was: journal and snapshots of that time are kept.
+    pub journal_retention: Duration,
+    /// Where the time in the journal comes from.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Default for Options {
@@ -61,6 +72,8 @@ impl Default for Options {
             snapshot_bytes: 256 << 20,
             checkpoint_bytes: 8 << 20,
             waiting_writers: 1024,
+            journal_retention: Duration::ZERO,
+            clock: Arc::new(SystemClock),
         }
     }
 }
@@ -87,9 +100,58 @@ pub struct Storage {
     slot: Arc<Slot>,
     queue: Arc<Queue>,
     log: Arc<dyn Log>,
-    disk: Option<Arc<dyn Disk>>,
+    /// `None` where nothing outlives the process.
+    place: Option<Place>,
     counters: Arc<Counters>,
     held: Mutex<Held>,
+}
+
+/// Where and how a store is kept.
+pub(crate) struct Place {
+    pub(crate) kind: Kind,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) sled: Option<PathBuf>,
+    pub(crate) options: Options,
+    copying: Arc<AtomicBool>,
+}
+
+/// One at a time: who copies the whole store, or replaces it. While it lasts, nothing is taken off the journal.
+pub(crate) struct Turn(Arc<AtomicBool>);
+
+impl Turn {
+    /// It is nobody's turn any more.
+    pub(crate) fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+impl Place {
+    pub(crate) fn new(kind: Kind, disk: Arc<dyn Disk>, sled: Option<PathBuf>, options: Options) -> Self {
+        Self { kind, disk, sled, options, copying: Arc::default() }
+    }
+
+    pub(crate) fn turn(&self) -> Result<Turn, Error> {
+        if self.copying.swap(true, Ordering::AcqRel) {
+            return Err(Error::Busy { reason: "another snapshot is being taken or restored" });
+        }
+        Ok(Turn(self.copying.clone()))
+    }
+
+    /// Puts in place what was decided to be.
+    pub(crate) fn finish_exchange(&self) -> Result<bool, OpenError> {
+        let finished = exchange::finish(self.disk.as_ref(), self.sled_files().as_ref());
+        finished.map_err(OpenError::io("putting what was restored in place"))
+    }
+
+    fn sled_files(&self) -> Option<SledFiles> {
+        self.sled.clone().map(|folder| SledFiles { folder, life: self.disk.life() })
+    }
 }
 
 #[derive(Default)]
@@ -111,6 +173,25 @@ pub fn open(kind: Kind, path: Option<&Path>, options: Options) -> Result<Arc<Sto
     Ok(storage)
 }
 
+/// Puts an archive in place of the data directory `path`, which no server may have open; it is made if it is not there. No
+/// key is asked: the seal of the archive will be the one that opens it.
+pub fn restore(kind: Kind, path: &Path, options: Options, archive: &mut dyn Read) -> Result<Contents, Refused> {
+    let (_lock, place) = locked(kind, path, options)?;
+    let (contents, candidate) = scratch::receive(&place, None, archive)?;
+    candidate.promote()?;
+    place.finish_exchange()?;
+    Ok(contents)
+}
+
+/// A data directory for this process alone, with nothing half-done in it.
+pub(crate) fn locked(kind: Kind, path: &Path, options: Options) -> Result<(Lock, Place), OpenError> {
+    let disk = RealDisk::new(path).map_err(OpenError::io(format!("making the data directory {}", path.display())))?;
+    let lock = folder::lock(path)?;
+    let place = Place::new(kind, Arc::new(disk), Some(path.join(SLED_FOLDER)), options);
+    place.finish_exchange()?;
+    Ok((lock, place))
+}
+
 /// Like [`open`], on any disk and without a lock. sled does its own I/O, in `sled_folder`.
 pub fn open_on(
     kind: Kind,
@@ -124,15 +205,23 @@ pub fn open_on(
     if kind == Kind::Sled && sled_folder.is_none() {
         return Err(OpenError::NoFolder);
     }
+    let place = Place::new(kind, disk.clone(), sled_folder, options.clone());
+    if place.finish_exchange()? {
+        tracing::warn!("what was restored is in place; what was there before lies in the folder replaced");
+    }
+    let sled = place.sled_files();
     let genesis = folder::prepare(disk.as_ref())?;
+    if let Retired::Kept = Retired::by(&options) {
+        disk.create_folder(history::FOLDER).map_err(OpenError::io("making the folder history"))?;
+    }
     let snapshot = Snapshot::newest(disk.as_ref())?;
     let covered = snapshot.as_ref().map_or(0, |snapshot| snapshot.base.sequence);
-    let sled = sled_folder.map(|folder| SledFiles { folder, life: disk.life() });
     let indexes = Indexes { kind, disk: disk.clone(), sled, cache_bytes: options.cache_bytes, genesis };
     // Both are read through before they are believed, side by side.
     let (index, opened) = std::thread::scope(|scope| {
         let index = scope.spawn(|| indexes.open());
-        let opened = SegmentLog::open(disk.clone(), genesis, covered, options.segment_bytes);
+        let retired = Retired::by(&options);
+        let opened = SegmentLog::open(disk.clone(), genesis, covered, options.segment_bytes, retired);
         (index.join(), opened)
     });
     let index = index.unwrap_or_else(|_| Err(IndexError::Damaged("opening it panicked".to_owned())));
@@ -151,10 +240,12 @@ pub fn open_on(
     let restorer = Restorer { indexes, log: log.clone() };
     let index = restorer.restore(index, snapshot.as_ref())?;
     if let Some(snapshot) = &snapshot {
-        snapshot.remove_others(disk.as_ref()).map_err(OpenError::io("removing old snapshots"))?;
+        let retired = snapshot.retire_others(disk.as_ref(), Retired::by(&options));
+        retired.map_err(OpenError::io("removing old snapshots"))?;
     }
-    let keeper = Keeper::durable(disk.clone(), restorer, snapshot);
-    start(log, index, keeper, options, opened.epoch.max(1), Some(disk), kind == Kind::Redb)
+    history::tidy(disk.as_ref(), &options)?;
+    let keeper = Keeper::durable(disk, restorer, snapshot, place.copying.clone());
+    start(log, index, keeper, options, opened.epoch.max(1), Some(place), kind == Kind::Redb)
 }
 
 fn memory(options: Options) -> Result<Arc<Storage>, OpenError> {
@@ -179,7 +270,7 @@ fn start(
     keeper: Keeper,
     options: Options,
     epoch: u64,
-    disk: Option<Arc<dyn Disk>>,
+    place: Option<Place>,
     verify: bool,
 ) -> Result<Arc<Storage>, OpenError> {
     let tail = index.state().position;
@@ -210,7 +301,7 @@ fn start(
         })
         .map_err(OpenError::io("starting the committer"))?;
     let held = Mutex::new(Held { committer: Some(thread), lock: None });
-    Ok(Arc::new(Storage { slot, queue, log, disk, counters, held }))
+    Ok(Arc::new(Storage { slot, queue, log, place, counters, held }))
 }
 
 impl Storage {
@@ -232,7 +323,7 @@ impl Storage {
             sequence: sequence.load(Ordering::Relaxed),
             records: self.slot.now().map_or(0, |index| index.state().count),
             journal_bytes: self.log.bytes(),
-            syncs: self.disk.as_ref().map_or(0, |disk| disk.syncs()),
+            syncs: self.place.as_ref().map_or(0, |place| place.disk.syncs()),
             transactions: transactions.load(Ordering::Relaxed),
             groups: groups.load(Ordering::Relaxed),
         }
@@ -243,7 +334,28 @@ impl Storage {
         self.log.as_ref()
     }
 
-    fn read<T>(&self, look_up: impl Fn(&dyn Index) -> Result<T, IndexError>) -> Result<T, Error> {
+    /// Where it is kept. [`Error::Invalid`] if that is in memory alone.
+    pub(crate) fn place(&self) -> Result<&Place, Error> {
+        self.place
+            .as_ref()
+            .ok_or_else(|| Error::invalid("snapshots need storage on a disk; this server keeps all in memory"))
+    }
+
+    /// Records in byte order from `from` on. Empty only at the end.
+    pub(crate) fn page(&self, from: &str) -> Result<Vec<(String, index::Stored)>, Error> {
+        self.slot.wait_verified()?;
+        self.read(|index| {
+            let (mut page, mut bytes) = (Vec::new(), 0);
+            index.walk(from, &mut |key, stored| {
+                bytes += stored.value.len();
+                page.push((key.to_owned(), stored.clone()));
+                page.len() < PAGE.0 && bytes < PAGE.1
+            })?;
+            Ok(page)
+        })
+    }
+
+    pub(crate) fn read<T>(&self, look_up: impl Fn(&dyn Index) -> Result<T, IndexError>) -> Result<T, Error> {
         self.slot.read(look_up, || self.queue.look())
     }
 }
@@ -274,16 +386,7 @@ impl Walk<Ciphertext> for Storage {
     fn walk(&self, after: Option<&Key>) -> Result<Vec<Record<Ciphertext>>, Error> {
         // The least name that is greater.
         let from = after.map_or_else(String::new, |key| format!("{}\0", key.as_str()));
-        self.slot.wait_verified()?;
-        let found = self.read(|index| {
-            let (mut page, mut bytes) = (Vec::new(), 0);
-            index.walk(&from, &mut |key, stored| {
-                bytes += stored.value.len();
-                page.push((key.to_owned(), stored.clone()));
-                page.len() < PAGE.0 && bytes < PAGE.1
-            })?;
-            Ok(page)
-        })?;
+        let found = self.page(&from)?;
         let record = |(key, stored): (String, index::Stored)| {
             let (value, version) = (Ciphertext(stored.value), Version(stored.version));
             Ok(Record { key: Key::new(key)?, value, version, mount: stored.mount, class: stored.class })

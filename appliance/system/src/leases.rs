@@ -32,7 +32,7 @@ impl Leases {
     ) -> Result<Output, Error> {
         let (leases, catalog) = (self.clone(), self.catalog()?);
         let work = move || work(&leases.registry, &*leases.store, &catalog);
-        Ok(Output { outside: Some(Box::new(work)), ..Output::default() })
+        Ok(Output { outside: Some(Box::new(move |output, _| work().map(|()| output))), ..Output::default() })
     }
 }
 

@@ -24,6 +24,7 @@ mod seal_backend;
 mod seal_wrap;
 mod share_backup;
 mod shares;
+mod snapshot;
 mod token;
 mod token_roles;
 mod tools;
@@ -40,6 +41,7 @@ use framework::{
 use registry::Registry;
 
 pub use recovery::{Recovery, recovery_engine};
+pub use snapshot::Snapshots;
 
 /// What the handlers work with.
 pub struct Core {
@@ -55,6 +57,8 @@ pub struct Core {
     pub ceremonies: Ceremonies,
     /// Which of it needs no token.
     pub unauthenticated: Unauthenticated,
+    /// The whole store, out and in.
+    pub snapshots: Arc<dyn Snapshots>,
     /// The barrier, for what compiled policies are made of.
     pub store: Arc<dyn Store<Secret>>,
     /// All engines; these among them, which is why it is weak.
@@ -122,6 +126,7 @@ pub fn engines(core: &Core) -> Vec<Engine> {
         share_backup::routes(core),
         leases::routes(core),
         metrics::routes(core),
+        snapshot::routes(core),
         internal::routes(core),
         openapi::routes(core),
         tools::routes(),

@@ -153,7 +153,8 @@ fields! {
 /// An answer that is given once the tokens and leases of what was disabled or moved have ended.
 fn ending_leases(registry: &Arc<Registry>, store: &Arc<dyn Store<Secret>>) -> Output {
     let (registry, store) = (Arc::clone(registry), Arc::clone(store));
-    Output { outside: Some(Box::new(move || registry.finish_revocations(&*store).map(drop))), ..Output::default() }
+    let work = move || registry.finish_revocations(&*store);
+    Output { outside: Some(Box::new(move |output, _| work().map(|_| output))), ..Output::default() }
 }
 
 /// A lifetime as the settings of a mount take it: `system` for the system's, nothing to leave it as it is.

@@ -149,12 +149,14 @@ fn operation(route: &Route) -> Json {
     let mut operation = json!({
         "summary": route.about,
         "x-operation": route.operation.name(),
-        "responses": {"200": {"description": "OK", "content": {"application/json": {"schema": answer(route)}}}},
+        "responses": {"200": {"description": "OK", "content": answer(route)}},
     });
     let Json::Object(map) = &mut operation else { return operation };
     if route.operation.has_body() {
-        if !other.is_empty() {
-            let body: Vec<Field> = other.into_iter().cloned().collect();
+        let body: Vec<Field> = other.into_iter().cloned().collect();
+        if route.streamed {
+            map.insert("requestBody".into(), json!({"required": true, "content": bytes()}));
+        } else if !body.is_empty() {
             map.insert(
                 "requestBody".into(),
                 json!({"required": true, "content": {"application/json": {"schema": schema(&body)}}}),
@@ -180,11 +182,20 @@ fn parameter(field: &Field, location: &str, required: bool) -> Json {
 }
 
 fn answer(route: &Route) -> Json {
-    if route.bare {
+    if route.streamed && !route.operation.has_body() {
+        return bytes();
+    }
+    let schema = if route.bare {
         schema(&route.response)
     } else {
         json!({"type": "object", "properties": {"data": schema(&route.response)}})
-    }
+    };
+    json!({"application/json": {"schema": schema}})
+}
+
+/// A body that is handed on as it comes.
+fn bytes() -> Json {
+    json!({"*/*": {"schema": {"type": "string", "format": "binary"}}})
 }
 
 fn schema(fields: &[Field]) -> Json {

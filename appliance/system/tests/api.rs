@@ -1,6 +1,7 @@
 //! The API of the server's own engines as files that a review sees change. `UPDATE=1 cargo test -p system` writes them anew.
 #![allow(clippy::unwrap_used)] // a helper that fails fails the test
 
+use std::io::Read;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use framework::{
     TokenRequest, Verification, VerifyRekey, Versioned,
 };
 use registry::{Registry, Settings};
-use system::{Ceremonies, Core, Telemetry, Unauthenticated, Versions};
+use system::{Ceremonies, Core, Snapshots, Telemetry, Unauthenticated, Versions};
 
 /// A server that is not there: the routes are looked at and never called.
 struct Absent;
@@ -132,6 +133,15 @@ impl RawRecords for Absent {
     }
 }
 
+impl Snapshots for Absent {
+    fn save(&self) -> Result<Box<dyn Read + Send>, Error> {
+        Err(Error::Sealed)
+    }
+    fn restore(&self, _: &mut dyn Read, _: bool) -> Result<(), Error> {
+        Err(Error::Sealed)
+    }
+}
+
 #[test]
 fn the_api_is_the_one_in_the_file() {
     let absent = Arc::new(Absent);
@@ -147,6 +157,7 @@ fn the_api_is_the_one_in_the_file() {
         },
         seal_health: absent.clone(),
         seal_wrapping: absent.clone(),
+        snapshots: absent.clone(),
         unauthenticated: Unauthenticated::default(),
         store: absent.clone(),
         records: Some(absent),

@@ -19,10 +19,11 @@ LEFT_OUT = {
         "there is the root namespace": ["create_namespace", "delete_namespace", "list_namespaces"],
         "there are no quotas": ["create_or_update_quota", "delete_quota", "list_quotas", "read_quota"],
         "the storage is not raft": [
-            "create_or_update_raft_auto_snapshot_config", "delete_raft_auto_snapshot_config", "force_restore_raft_snapshot",
-            "join_raft_cluster", "list_raft_auto_snapshot_configs", "read_raft_auto_snapshot_config",
-            "read_raft_auto_snapshot_status", "read_raft_config", "remove_raft_node", "restore_raft_snapshot",
-            "take_raft_snapshot"],
+            "create_or_update_raft_auto_snapshot_config", "delete_raft_auto_snapshot_config", "join_raft_cluster",
+            "list_raft_auto_snapshot_configs", "read_raft_auto_snapshot_config", "read_raft_auto_snapshot_status",
+            "read_raft_config", "remove_raft_node"],
+        "snapshots have a suite of their own": [
+            "force_restore_raft_snapshot", "restore_raft_snapshot", "take_raft_snapshot"],
         "there is one node": ["step_down"],
         "needs PGP keys, which another suite has": ["read_backup_keys"],
     },

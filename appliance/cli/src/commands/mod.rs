@@ -5,6 +5,7 @@ mod auth;
 mod generate_root;
 mod hsm;
 mod init;
+mod journal;
 mod kv;
 mod kv_metadata;
 mod kv_mount;
@@ -20,6 +21,7 @@ mod policy;
 mod refused;
 mod rekey;
 mod secrets;
+mod snapshot;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -32,12 +34,13 @@ use crate::completion::shells;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::flags::{self, Line};
+use crate::offline::Offline;
 use crate::output::Format;
 use crate::settings::Settings;
 use crate::table;
 
 /// Every command, in the order of its group.
-static COMMANDS: [&[Command]; 21] = [
+static COMMANDS: [&[Command]; 23] = [
     &status::COMMANDS,
     &logical::COMMANDS,
     &login::COMMANDS,
@@ -56,13 +59,15 @@ static COMMANDS: [&[Command]; 21] = [
     &init::COMMANDS,
     &unseal::COMMANDS,
     &rekey::COMMANDS,
+    &snapshot::COMMANDS,
+    &journal::COMMANDS,
     &generate_root::COMMANDS,
     &hsm::COMMANDS,
     &login::PRINT,
 ];
 
 /// What the words that only group other commands stand for.
-static GROUPS: [(&str, &str); 12] = [
+static GROUPS: [(&str, &str); 16] = [
     ("audit", "Interact with audit devices"),
     ("auth", "Interact with auth methods"),
     ("hsm", "See what the HSM does for a server"),
@@ -71,6 +76,10 @@ static GROUPS: [(&str, &str); 12] = [
     ("lease", "Interact with leases"),
     ("namespace", "Interact with namespaces"),
     ("operator", "Perform operator-specific tasks"),
+    ("operator journal", "Make the store again as it was"),
+    ("operator raft", "The names that scripts for Vault use"),
+    ("operator raft snapshot", "Save and restore the whole store"),
+    ("operator snapshot", "Save and restore the whole store"),
     ("policy", "Interact with policies"),
     ("print", "Print what the client would use"),
     ("secrets", "Interact with secrets engines"),
@@ -85,6 +94,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Command> {
 pub(crate) fn dispatch(
     arguments: &[String],
     environment: &dyn Fn(&str) -> Option<String>,
+    offline: &Offline,
     console: &mut Console<'_>,
 ) -> u8 {
     if let [verb @ ("-autocomplete-install" | "-autocomplete-uninstall")] =
@@ -95,7 +105,7 @@ pub(crate) fn dispatch(
     let arguments = flags::behind_command(&command::global_flags(), arguments);
     let found = all().filter(|command| starts_with(&arguments, command.name)).max_by_key(|command| command.name.len());
     let outcome = match found {
-        Some(command) => execute(command, &arguments, environment, console),
+        Some(command) => execute(command, &arguments, environment, offline, console),
         None => explain(&arguments, console),
     };
     conclude(outcome, console)
@@ -137,6 +147,7 @@ fn execute(
     command: &'static Command,
     arguments: &[String],
     environment: &dyn Fn(&str) -> Option<String>,
+    offline: &Offline,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     let own = arguments.get(command.name.split(' ').count()..).unwrap_or_default();
@@ -149,7 +160,7 @@ fn execute(
         Some(name) if command.output != Output::Sentences => Format::named(&name, command.name == "read")?,
         _ => Format::Table,
     };
-    (command.run)(&mut Call { flags, arguments, console, format, environment })
+    (command.run)(&mut Call { flags, arguments, console, format, environment, offline })
 }
 
 /// Help for a group of commands, or for all of them where the words mean nothing.

@@ -23,7 +23,10 @@ const REFUSED: [(&str, &str); 25] = [
     ("operator diagnose", "the server says at its start what is wrong; \"holdfast hsm doctor\" looks at the HSM"),
     ("operator members", "there is one node"),
     ("operator migrate", "storage of other servers cannot be read"),
-    ("operator raft", "there is one node, and its storage is not raft"),
+    (
+        "operator raft",
+        "there is one node, and its storage is not raft; \"holdfast operator snapshot\" saves and restores it",
+    ),
     ("operator usage", "nothing is counted"),
     ("operator utilization", "nothing is counted"),
     ("operator validate-config", "\"holdfast server -config=FILE\" checks the configuration before it starts anything"),

@@ -5,8 +5,23 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
+use serde_json::json;
+
 use super::{all, dispatch};
 use crate::console::Console;
+use crate::offline::Offline;
+
+/// Takes every snapshot for sound, and knows no data directory.
+const FILES: Offline = Offline {
+    inspect: |snapshot| {
+        let bytes = std::fs::metadata(snapshot).map_err(|error| error.to_string())?.len();
+        Ok(json!({"id": "holdfast-7", "bytes": bytes}))
+    },
+    restore: |_, _| Err("there is no data directory".to_owned()),
+    span: |config| Ok(json!({"first_record": config.len(), "last_record": 9})),
+    rewind: |_, at| Ok(json!({"record": at})),
+    undo: |_| Err("there is nothing to put back".to_owned()),
+};
 
 /// What one command did.
 struct Run {
@@ -29,7 +44,7 @@ fn run(line: &str, environment: &[(&str, &str)], answers: &[(&str, &str)]) -> Ru
     };
     let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let code = dispatch(&arguments, &lookup, &mut Console::new(&mut out, &mut err));
+    let code = dispatch(&arguments, &lookup, &FILES, &mut Console::new(&mut out, &mut err));
     let requests = server.join().unwrap();
     Run { code, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap(), requests }
 }
@@ -218,4 +233,47 @@ fn each_command_and_flag_is_declared_once_and_explains_itself() {
     }
     let listed = run("-help", &[], &[]);
     assert!(listed.code == 0 && listed.out.contains("\n    kv "), "{}", listed.out);
+}
+
+#[test]
+fn a_snapshot_gets_its_name_when_it_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.snap");
+    let save = |word: &str| format!("operator {word} save {}", file.display());
+    let saved = run(&save("raft snapshot"), &[], &[("200 OK", "all of it")]);
+    assert_eq!((saved.code, saved.out.as_str(), saved.err.as_str()), (0, "", ""));
+    assert!(saved.requests[0].starts_with("GET /v1/sys/storage/raft/snapshot "));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "all of it");
+    let refused = run(&save("snapshot"), &[], &[("403 Forbidden", r#"{"errors":["permission denied"]}"#)]);
+    assert!(refused.code == 2 && refused.err.contains("Error taking the snapshot: "), "{}", refused.err);
+    // As if more was to come.
+    let cut = run(&save("snapshot"), &[], &[("200 OK\r\nTransfer-Encoding: chunked", "9\r\nall")]);
+    assert_eq!(cut.code, 2, "{}", cut.err);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "all of it", "the old one stays");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+
+    let restore = run(&format!("operator snapshot restore -force {}", file.display()), &[], &[("204 No Content", "")]);
+    assert_eq!((restore.code, restore.err.as_str()), (0, ""));
+    let request = &restore.requests[0];
+    assert!(request.starts_with("POST /v1/sys/storage/raft/snapshot-force ") && request.ends_with("all of it"));
+    assert_eq!(run("operator snapshot restore /nonexistent", &[], &[]).code, 2);
+    let inspected = run(&format!("operator snapshot inspect -field=bytes {}", file.display()), &[], &[]);
+    assert_eq!((inspected.code, inspected.out.as_str()), (0, "9"));
+}
+
+#[test]
+fn data_directories_need_a_configuration_and_no_server() {
+    let status = run("operator journal status -config=a -config=b -format=json", &[], &[]);
+    assert_eq!((status.code, status.out.as_str()), (0, "{\n  \"first_record\": 2,\n  \"last_record\": 9\n}\n"));
+    assert_eq!(run("operator journal replay -config=a -at=7 -field=record", &[], &[]).out, "7");
+    for line in [
+        "operator journal status",
+        "operator journal replay -config=a",
+        "operator snapshot undo -config=a",
+        "operator snapshot restore -config=a /x",
+        "operator snapshot restore -config=a -force /x",
+    ] {
+        let refused = run(line, &[], &[]);
+        assert!(refused.code == 1 && !refused.err.is_empty(), "{line}");
+    }
 }

@@ -2,3 +2,4 @@
 
 pub(crate) mod compliance;
 pub(crate) mod hsm;
+pub(crate) mod snapshot;

@@ -61,6 +61,8 @@ pub(crate) struct Storage {
     pub(crate) kind: storage::Kind,
     /// The data directory; none for memory.
     pub(crate) path: Option<PathBuf>,
+    /// For how long journal and snapshots are kept beyond what a start needs.
+    pub(crate) journal_retention: Duration,
 }
 
 #[derive(Debug)]
@@ -137,6 +139,11 @@ impl Config {
 }
 
 impl Storage {
+    /// How the data is kept.
+    pub(crate) fn options(&self) -> storage::Options {
+        storage::Options { journal_retention: self.journal_retention, ..storage::Options::default() }
+    }
+
     /// The kind, as in the configuration.
     pub(crate) fn name(&self) -> &'static str {
         match self.kind {

@@ -193,7 +193,7 @@ pub(super) fn one<'b>(
 
 /// The defaults, in memory, on one address.
 pub(crate) fn in_memory(listener: server::Listener) -> Result<Config, ConfigError> {
-    let storage = Some(super::Storage { kind: storage::Kind::Memory, path: None });
+    let storage = Some(super::Storage { kind: storage::Kind::Memory, path: None, journal_retention: Duration::ZERO });
     let hardening = Some(Mode::Report);
     Parts { storage, listeners: vec![listener], hardening, ..Parts::default() }.finish()
 }

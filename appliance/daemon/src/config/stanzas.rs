@@ -56,9 +56,13 @@ fn storage(block: &Block<'_>) -> Result<Storage, ParseError> {
         (_, Some(_)) => Err(reader.error("path", "path must be absolute")),
         (_, None) => Err(reader.error("path", "path is missing: the data directory")),
     };
+    let journal_retention = reader.duration("journal_retention")?.unwrap_or_default();
+    if kind == storage::Kind::Memory && !journal_retention.is_zero() {
+        return Err(reader.error("journal_retention", "memory storage keeps no journal"));
+    }
     // Told before what is missing: a misspelt key is the likely reason.
     reader.finish()?;
-    Ok(Storage { kind, path: path? })
+    Ok(Storage { kind, path: path?, journal_retention })
 }
 
 /// Keys of a listener that Vault and OpenBao take and that mean nothing here.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,9 @@ use super::{Doing, Fatal, files, pin};
 use crate::arguments::ServerOptions;
 use crate::config::{self, Config};
 use crate::log;
+
+/// How the server ends when it is to be started again at once: its data was replaced.
+pub(crate) const START_ANEW: u8 = 83;
 
 /// How long the server may take to end.
 const END: Duration = Duration::from_secs(20);
@@ -49,7 +52,7 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
     Monitor::start(options, config.as_ref(), program, signals, pins)?.watch()
 }
 
-fn lock_down(options: &ServerOptions, config: Option<&Config>, program: &std::path::Path) -> Result<(), Fatal> {
+fn lock_down(options: &ServerOptions, config: Option<&Config>, program: &Path) -> Result<(), Fatal> {
     // A server for trying out runs for everybody, and says what it could not lock.
     let mode = config.map_or(Mode::Report, |config| config.hardening);
     let mut lockdown = Lockdown::new(mode, Role::Monitor);
@@ -92,23 +95,15 @@ impl Monitor {
             // The variable is empty now. Whoever reads the configuration learns from it where the PIN was.
             environment.insert(name.into(), format!("env://{name}").into());
         }
-        let has_hsm = !hsms.is_empty();
-        let for_server = environment.iter().filter(|(name, _)| {
-            let name = name.to_string_lossy();
-            (has_hsm && name == config::PIN_VARIABLE) || (!name.contains("PIN") && !name.contains("TOKEN"))
-        });
-        let (ours, theirs) = UnixStream::pair().doing("making a socket pair")?;
         let arguments = options.arguments();
-        let role = [String::from("role"), String::from("server")];
-        let server = process::spawn_role(&program, role.iter().chain(&arguments), for_server, theirs.into(), |_| {})
-            .doing("starting the server process")?;
+        let (server, control) = start_server(&program, &arguments, &environment, !hsms.is_empty())?;
         Ok(Self {
             program,
             arguments,
             environment,
             signals,
             server,
-            control: ours,
+            control,
             hsms: hsms.iter().zip(pins).map(|(hsm, pin)| HsmProcess::new(hsm.name.clone(), pin)).collect(),
             ending: None,
         })
@@ -123,6 +118,12 @@ impl Monitor {
             if let Some(status) = self.server.wait(Some(Duration::ZERO)).doing("watching the server process")? {
                 self.hsms.iter_mut().for_each(HsmProcess::end);
                 let asked = self.ending.is_some();
+                if !asked && status.code() == Some(i32::from(START_ANEW)) {
+                    tracing::info!("the server starts anew");
+                    (self.server, self.control) =
+                        start_server(&self.program, &self.arguments, &self.environment, !self.hsms.is_empty())?;
+                    continue;
+                }
                 if !(asked && status.success()) {
                     tracing::error!("the server process ended: {}", process::describe_exit(status));
                 }
@@ -199,4 +200,22 @@ impl Monitor {
 /// What the monitor and the server call an HSM: its place in the configuration.
 pub(super) fn word(at: usize) -> u8 {
     u8::try_from(at).unwrap_or(u8::MAX)
+}
+
+/// Starts the server process, with a socket to it. Where there is an HSM, it is told where its PIN comes from.
+fn start_server(
+    program: &Path,
+    arguments: &[String],
+    environment: &HashMap<OsString, OsString>,
+    has_hsm: bool,
+) -> Result<(Process, UnixStream), Fatal> {
+    let for_server = environment.iter().filter(|(name, _)| {
+        let name = name.to_string_lossy();
+        (has_hsm && name == config::PIN_VARIABLE) || (!name.contains("PIN") && !name.contains("TOKEN"))
+    });
+    let (ours, theirs) = UnixStream::pair().doing("making a socket pair")?;
+    let role = [String::from("role"), String::from("server")];
+    let server = process::spawn_role(program, role.iter().chain(arguments), for_server, theirs.into(), |_| {})
+        .doing("starting the server process")?;
+    Ok((server, ours))
 }

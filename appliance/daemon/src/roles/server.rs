@@ -14,6 +14,7 @@ use pipeline::{Chores, Width, Workers};
 use seals::{HealthCheck, Heartbeat, HsmSeal};
 use server::{Corridor, Limits, Server};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 
 use super::{Doing, Fatal, files, monitor};
 use crate::arguments::ServerOptions;
@@ -118,28 +119,35 @@ pub(crate) fn run(options: &ServerOptions) -> Result<ExitCode, Fatal> {
         dev::prepare(dev, &parts, server.addresses()).map_err(|error| Fatal::Part(error.to_string()))?;
     }
     let handle = server.handle();
+    let mut restart = false;
     let served = runtime.block_on(async {
-        let stop = stop_signal(handle, Arc::clone(&parts.registry))?;
-        server.serve(stop).await
+        let stop = stop_signal(handle, Arc::clone(&parts.registry), Arc::clone(&parts.restart))?;
+        server.serve(async { restart = stop.await }).await
     });
     served.doing("serving")?;
     workers.stop();
     let _ = parts.control.seal();
     parts.storage.close();
-    tracing::info!("stopped");
-    Ok(ExitCode::SUCCESS)
+    tracing::info!(restart, "stopped");
+    Ok(if restart { ExitCode::from(monitor::START_ANEW) } else { ExitCode::SUCCESS })
 }
 
 /// Ready when the process is asked to end. SIGHUP reloads certificates and opens audit files anew meanwhile.
-fn stop_signal(handle: server::Handle, registry: Arc<registry::Registry>) -> std::io::Result<impl Future<Output = ()>> {
+/// Whether it is to be started anew afterwards.
+fn stop_signal(
+    handle: server::Handle,
+    registry: Arc<registry::Registry>,
+    restart: Arc<Notify>,
+) -> std::io::Result<impl Future<Output = bool>> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
         loop {
             tokio::select! {
-                _ = terminate.recv() => return,
-                _ = interrupt.recv() => return,
+                _ = terminate.recv() => return false,
+                _ = interrupt.recv() => return false,
+                () = restart.notified() => return true,
                 _ = hangup.recv() => {
                     match handle.reload_certificates() {
                         Ok(()) => tracing::info!("certificates reloaded"),

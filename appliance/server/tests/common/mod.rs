@@ -32,7 +32,7 @@ impl Corridor for Stub {
 
 /// Answers with the request.
 pub(crate) fn echo(request: Request) -> Answer {
-    let Request { operation, path, token, body, origin, headers, help } = request;
+    let Request { operation, path, token, body, origin, headers, help, upload: _ } = request;
     let result = body.map(|body| {
         let mut data = Map::new();
         data.insert("operation".into(), operation.name().into());

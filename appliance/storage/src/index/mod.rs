@@ -19,7 +19,7 @@ use framework::{Class, MountId};
 
 pub(crate) use self::cached::Cached;
 pub(crate) use self::memory::MemoryIndex;
-pub(crate) use self::redb::RedbIndex;
+pub(crate) use self::redb::{FILE as REDB_FILE, RedbIndex};
 pub(crate) use self::sled::SledIndex;
 pub(crate) use self::sled_files::SledFiles;
 

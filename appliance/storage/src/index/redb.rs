@@ -14,7 +14,8 @@ use crate::disk::{Disk, TEMPORARY, remove_if_there};
 
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
-const FILE: &str = "index.redb";
+/// Where it lies.
+pub(crate) const FILE: &str = "index.redb";
 
 type Records = ReadOnlyTable<&'static [u8], &'static [u8]>;
 

@@ -71,6 +71,17 @@ impl SledFiles {
         self.folder.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
     }
 
+    /// Puts the files of another index, if there are any, in place of none. They are opened only if they were closed in
+    /// good order.
+    pub(crate) fn take_over(&self, other: &Self) -> io::Result<()> {
+        let moved = |from: &Path, to: &Path| match fs::rename(from, to) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        };
+        moved(&other.folder, &self.folder)?;
+        moved(&other.note(), &self.note())
+    }
+
     /// Makes room for a new index. A damaged one is kept, in place of one that was kept before.
     pub(crate) fn set_aside(&self, keep: bool) -> io::Result<()> {
         let broken = self.folder.with_extension("sled.broken");

@@ -4,7 +4,7 @@
 //! little-endian) and the encoded record. `group` is the sequence of the first record that shared this one's sync: every
 //! record before it was durable when this frame was written. That tells a torn tail, which a power cut leaves, from damage.
 
-use std::io;
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use crc32c::crc32c;
@@ -20,7 +20,7 @@ const WINDOW: usize = 1 << 20;
 const SECTOR: u64 = 512;
 
 /// What stands before this payload.
-pub(super) fn encode(group: u64, payload: &[u8]) -> [u8; HEADER] {
+pub(crate) fn encode(group: u64, payload: &[u8]) -> [u8; HEADER] {
     let mut header = [0_u8; HEADER];
     let fields = [
         MAGIC.as_slice(),
@@ -50,6 +50,26 @@ fn header(bytes: &[u8]) -> Option<Header> {
     let own = reader.u32()?;
     let sound = magic == MAGIC && length <= LARGEST_RECORD && crc32c(bytes.get(..HEADER - 4)?) == own;
     sound.then_some(Header { group, length, crc })
+}
+
+/// The next record of a stream of frames that nothing may have torn; `None` at its end.
+pub(crate) fn read(frames: &mut dyn Read) -> io::Result<Option<Vec<u8>>> {
+    let bad = |what| io::Error::new(io::ErrorKind::InvalidData, what);
+    let mut head = Vec::with_capacity(HEADER);
+    Read::take(&mut *frames, HEADER as u64).read_to_end(&mut head)?;
+    if head.is_empty() {
+        return Ok(None);
+    }
+    let header = header(&head).ok_or_else(|| bad("no record begins where one should"))?;
+    let mut payload = Vec::new();
+    Read::take(&mut *frames, header.length as u64).read_to_end(&mut payload)?;
+    if payload.len() < header.length {
+        return Err(bad("a record is cut short"));
+    }
+    if crc32c(&payload) != header.crc {
+        return Err(bad("a record does not match its checksum"));
+    }
+    Ok(Some(payload))
 }
 
 /// What stands at a place in a segment.

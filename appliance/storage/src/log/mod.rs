@@ -1,11 +1,11 @@
 //! The journal: an ordered list of transactions whose positions are written once.
 
-mod frame;
+pub(crate) mod frame;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod memory;
 mod reader;
-mod segment;
+pub(crate) mod segment;
 mod segments;
 
 use std::fmt;
@@ -13,6 +13,7 @@ use std::io;
 use std::time::Duration;
 
 pub(crate) use memory::MemoryLog;
+pub(crate) use reader::SegmentReader;
 pub(crate) use segments::SegmentLog;
 
 pub use crate::record::{Entry, Position, Record};

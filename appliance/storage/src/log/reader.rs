@@ -7,7 +7,7 @@ use super::segment::Segment;
 use super::{LogError, Record};
 
 /// Reads records `next..=last`, all of which are durable and were checked when the log was opened or written.
-pub(super) struct SegmentReader {
+pub(crate) struct SegmentReader {
     segments: std::vec::IntoIter<Arc<Segment>>,
     current: Option<(Arc<Segment>, Frames)>,
     next: u64,
@@ -16,7 +16,7 @@ pub(super) struct SegmentReader {
 
 impl SegmentReader {
     /// `segments` are in order and begin at or before `from`.
-    pub(super) fn new(segments: Vec<Arc<Segment>>, from: u64, last: u64) -> Self {
+    pub(crate) fn new(segments: Vec<Arc<Segment>>, from: u64, last: u64) -> Self {
         Self { segments: segments.into_iter(), current: None, next: from, last }
     }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crc32c::crc32c;
+use framework::Timestamp;
 
 use super::LogError;
 use super::frame::{Bad, Frames, Next};
@@ -14,27 +15,27 @@ use crate::record::{Link, Position, sha256};
 pub(super) const FOLDER: &str = "journal";
 const ENDING: &str = ".log";
 /// Magic [8], first sequence u64, hash of the record before it [32], zeros [12], CRC32C of these u32.
-pub(super) const HEADER: u64 = 64;
+pub(crate) const HEADER: u64 = 64;
 const CHECKED: usize = 60;
 const MAGIC: [u8; 8] = *b"HFJRNL1\n";
 /// How far apart the places are that are remembered for finding a sequence.
 const MARK_EVERY: u64 = 256 << 10;
 
 /// A segment whose header was read and is sound.
-pub(super) struct Segment {
-    pub(super) name: String,
+pub(crate) struct Segment {
+    pub(crate) name: String,
     /// The sequence of its first record, whether or not there is one yet.
-    pub(super) first: u64,
+    pub(crate) first: u64,
     /// Distinguishes files that begin at the same sequence: the last one counts.
-    pub(super) generation: u32,
+    pub(crate) generation: u32,
     pub(super) previous: [u8; 32],
     pub(super) file: Arc<dyn DiskFile>,
     marks: Mutex<Vec<(u64, u64)>>,
 }
 
 /// What reading a whole segment found.
-pub(super) struct Checked {
-    pub(super) tail: Position,
+pub(crate) struct Checked {
+    pub(crate) tail: Position,
     pub(super) epoch: u64,
     /// Where the next frame goes.
     pub(super) end: u64,
@@ -43,36 +44,57 @@ pub(super) struct Checked {
 }
 
 /// The (first sequence, generation) in a segment's file name.
-pub(super) fn parse(name: &str) -> Option<(u64, u32)> {
+pub(crate) fn parse(name: &str) -> Option<(u64, u32)> {
     let (first, generation) = name.strip_suffix(ENDING)?.split_once('-')?;
     Some((first.parse().ok()?, generation.parse().ok()?))
 }
 
+/// The header of a segment that goes on after `tail`.
+pub(crate) fn header(tail: Position) -> Vec<u8> {
+    let mut header = [MAGIC.as_slice(), &(tail.sequence + 1).to_le_bytes(), &tail.hash].concat();
+    header.resize(CHECKED, 0);
+    header.extend_from_slice(&crc32c(&header).to_le_bytes());
+    header
+}
+
+/// The sequence of a segment's first record, and the hash of the record before it.
+pub(crate) fn read_header(bytes: &[u8; HEADER as usize]) -> Option<(u64, [u8; 32])> {
+    let mut reader = Reader::new(bytes);
+    let (magic, first, previous) = (reader.array()?, reader.u64()?, reader.array()?);
+    reader.take(12)?;
+    let sound = magic == MAGIC && crc32c(bytes.get(..CHECKED)?) == reader.u32()?;
+    sound.then_some((first, previous))
+}
+
 impl Segment {
     /// Makes a segment that goes on after `tail`. It counts once its folder is synced, which it is when this returns.
-    pub(super) fn create(disk: &dyn Disk, tail: Position, generation: u32) -> io::Result<Self> {
+    pub(crate) fn create(disk: &dyn Disk, tail: Position, generation: u32) -> io::Result<Self> {
         let first = tail.sequence + 1;
         let name = format!("{FOLDER}/{first:020}-{generation:04}{ENDING}");
         let temporary = format!("{FOLDER}/segment{TEMPORARY}");
-        let mut header = [MAGIC.as_slice(), &first.to_le_bytes(), &tail.hash].concat();
-        header.resize(CHECKED, 0);
-        header.extend_from_slice(&crc32c(&header).to_le_bytes());
         remove_if_there(disk, &temporary)?;
         let file = disk.open(&temporary, true)?;
-        file.write_at(0, &header)?;
+        file.write_at(0, &header(tail))?;
         file.sync()?;
         disk.rename(&temporary, &name)?;
         disk.sync_folder(FOLDER)?;
         Ok(Self { name, first, generation, previous: tail.hash, file, marks: Mutex::new(vec![(first, HEADER)]) })
     }
 
-    pub(super) fn open(disk: &dyn Disk, file_name: &str, first: u64, generation: u32) -> Result<Self, LogError> {
-        let name = format!("{FOLDER}/{file_name}");
+    /// Opens the file `file_name` of a folder; [`parse`] has read the numbers in its name.
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        folder: &str,
+        file_name: &str,
+        first: u64,
+        generation: u32,
+    ) -> Result<Self, LogError> {
+        let name = format!("{folder}/{file_name}");
         let failed = |source| LogError::Io { doing: format!("reading {name}"), source };
         let file = disk.open(&name, false).map_err(failed)?;
         let mut header = [0; HEADER as usize];
         let sound = match file.read_at(0, &mut header) {
-            Ok(()) => Self::header(&header),
+            Ok(()) => read_header(&header),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
             Err(error) => return Err(failed(error)),
         };
@@ -88,16 +110,17 @@ impl Segment {
         }
     }
 
-    fn header(bytes: &[u8]) -> Option<(u64, [u8; 32])> {
-        let mut reader = Reader::new(bytes);
-        let (magic, first, previous) = (reader.array()?, reader.u64()?, reader.array()?);
-        reader.take(12)?;
-        let sound = magic == MAGIC && crc32c(bytes.get(..CHECKED)?) == reader.u32()?;
-        sound.then_some((first, previous))
+    /// When its first record was written; `None` if there is none, or it does not say.
+    pub(crate) fn first_time(&self) -> io::Result<Option<Timestamp>> {
+        let mut frames = Frames::new(self.file.clone(), HEADER, self.file.length()?);
+        Ok(match frames.next()? {
+            Next::Frame { payload, .. } => Link::read(payload).and_then(|link| link.time),
+            Next::End | Next::Bad(_) => None,
+        })
     }
 
     /// Reads every frame and follows the chain, up to the record before `next`, or, for the last segment, to the end.
-    pub(super) fn check(&self, next: Option<u64>) -> Result<Checked, LogError> {
+    pub(crate) fn check(&self, next: Option<u64>) -> Result<Checked, LogError> {
         let failed = LogError::io(format!("reading {}", self.name));
         self.read_all(next).map_err(failed)?
     }

@@ -10,6 +10,7 @@ use super::reader::SegmentReader;
 use super::segment::{self, Checked, FOLDER, HEADER, Segment};
 use super::{Append, Log, LogError, Position, Record, Records};
 use crate::disk::{Disk, DiskFile, TEMPORARY, is_full};
+use crate::history::Retired;
 
 /// Records larger than this are written without a copy of them, and buffers larger than this are given back after a write.
 const LARGE: usize = 1 << 20;
@@ -23,6 +24,7 @@ const LARGE: usize = 1 << 20;
 pub(crate) struct SegmentLog {
     disk: Arc<dyn Disk>,
     segment_bytes: u64,
+    retired: Retired,
     shared: Mutex<Shared>,
     grown: Condvar,
     /// Taken out while an append runs, so that no lock is held across its sync.
@@ -64,6 +66,7 @@ impl SegmentLog {
         genesis: Position,
         covered: u64,
         segment_bytes: u64,
+        retired: Retired,
     ) -> Result<Opened, LogError> {
         disk.create_folder(FOLDER).map_err(LogError::io("making the folder journal"))?;
         let mut names = Vec::new();
@@ -81,11 +84,12 @@ impl SegmentLog {
         let begin = names.iter().rposition(|(first, ..)| *first <= covered + 1).unwrap_or(0);
         // Of files that begin at the same place the earlier generations may hold what `covered` needs not.
         for (_, _, name) in names.drain(..begin) {
-            disk.remove(&format!("{FOLDER}/{name}")).map_err(LogError::io(format!("removing {name}")))?;
+            let gone = retired.dispose(disk.as_ref(), &format!("{FOLDER}/{name}"));
+            gone.map_err(LogError::io(format!("removing {name}")))?;
         }
         let mut segments = Vec::new();
         for (first, generation, name) in &names {
-            segments.push(Arc::new(Segment::open(disk.as_ref(), name, *first, *generation)?));
+            segments.push(Arc::new(Segment::open(disk.as_ref(), FOLDER, name, *first, *generation)?));
         }
         if segments.is_empty() {
             if covered > 0 {
@@ -116,6 +120,7 @@ impl SegmentLog {
         let log = Self {
             disk,
             segment_bytes,
+            retired,
             shared: Mutex::new(shared),
             grown: Condvar::new(),
             writer: Mutex::new(Some(Writer { sound: true, buffer: Vec::new() })),
@@ -355,8 +360,8 @@ impl Log for SegmentLog {
                 oldest
             };
             // One by one and oldest first, so that a power cut in between leaves no gap.
-            self.disk
-                .remove(&oldest.name)
+            self.retired
+                .dispose(self.disk.as_ref(), &oldest.name)
                 .and_then(|()| self.disk.sync_folder(FOLDER))
                 .map_err(LogError::io(format!("removing {}", oldest.name)))?;
         }

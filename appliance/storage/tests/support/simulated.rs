@@ -20,14 +20,21 @@ struct World {
     files: Vec<FileState>,
     names: BTreeMap<String, usize>,
     durable_names: BTreeMap<String, usize>,
-    /// Changes of names since their folder was synced, in order.
-    unsynced: Vec<(String, Option<usize>)>,
+    /// Changes of names since a folder of theirs was synced, in order.
+    unsynced: Vec<Renaming>,
     folders: BTreeSet<String>,
     operations: u64,
     syncs: u64,
     cut_at: u64,
     life: u64,
     faults: Faults,
+}
+
+/// Names that change together, and the folders whose sync makes that durable.
+#[derive(Clone)]
+struct Renaming {
+    folders: Vec<String>,
+    names: Vec<(String, Option<usize>)>,
 }
 
 /// What goes wrong.
@@ -102,11 +109,8 @@ impl SimulatedDisk {
         world.cut_at = 0;
         let mut names = world.durable_names.clone();
         let kept = random.below(world.unsynced.len() as u64 + 1) as usize;
-        for (name, id) in &world.unsynced[..kept] {
-            match id {
-                Some(id) => names.insert(name.clone(), *id),
-                None => names.remove(name),
-            };
+        for (name, id) in world.unsynced[..kept].iter().flat_map(|renaming| &renaming.names) {
+            set(&mut names, name, *id);
         }
         let files = world.files.iter().map(|file| file.after_cut(random)).collect();
         Self::with(world.life + 1, files, names, world.folders.clone())
@@ -120,12 +124,19 @@ impl World {
         if self.operations > self.cut_at { Err(io::Error::other("the power is gone")) } else { Ok(()) }
     }
 
-    fn rename(&mut self, name: &str, id: Option<usize>) {
-        match id {
-            Some(id) => self.names.insert(name.to_owned(), id),
-            None => self.names.remove(name),
-        };
-        self.unsynced.push((name.to_owned(), id));
+    fn rename(&mut self, folders: &[&str], names: Vec<(String, Option<usize>)>) {
+        for (name, id) in &names {
+            set(&mut self.names, name, *id);
+        }
+        let folders = folders.iter().map(|folder| (*folder).to_owned()).collect();
+        self.unsynced.push(Renaming { folders, names });
+    }
+
+    /// The files in a folder and below it.
+    fn below(&self, folder: &str) -> Vec<(String, usize)> {
+        let prefix = format!("{folder}/");
+        let below = self.names.iter().filter(|(name, _)| name.starts_with(&prefix));
+        below.map(|(name, id)| (name.clone(), *id)).collect()
     }
 
     fn limited_bytes(&self) -> u64 {
@@ -180,6 +191,13 @@ impl FileState {
     }
 }
 
+fn set(names: &mut BTreeMap<String, usize>, name: &str, id: Option<usize>) {
+    match id {
+        Some(id) => names.insert(name.to_owned(), id),
+        None => names.remove(name),
+    };
+}
+
 fn folder_of(name: &str) -> &str {
     name.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
@@ -199,7 +217,7 @@ impl Disk for SimulatedDisk {
                 world.step()?;
                 world.files.push(FileState::default());
                 let id = world.files.len() - 1;
-                world.rename(name, Some(id));
+                world.rename(&[folder_of(name)], vec![(name.to_owned(), Some(id))]);
                 id
             }
         };
@@ -211,15 +229,20 @@ impl Disk for SimulatedDisk {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut world = self.world();
         world.step()?;
-        let id = world.names.get(from).copied().ok_or_else(missing)?;
-        // One operation: after a cut a file never has both names or neither.
-        world.rename(to, Some(id));
-        world.names.remove(from);
-        let length = world.unsynced.len();
-        world.unsynced.push((from.to_owned(), None));
-        if folder_of(from) == folder_of(to) {
-            world.unsynced.swap(length - 1, length);
+        let mut names = Vec::new();
+        if let Some(id) = world.names.get(from).copied() {
+            names = vec![(from.to_owned(), None), (to.to_owned(), Some(id))];
+        } else {
+            assert!(world.below(to).is_empty(), "{to} is not free");
+            for (name, id) in world.below(from) {
+                let moved = format!("{to}{}", &name[from.len()..]);
+                names.extend([(name, None), (moved, Some(id))]);
+            }
         }
+        if names.is_empty() {
+            return Err(missing());
+        }
+        world.rename(&[folder_of(from), folder_of(to)], names);
         Ok(())
     }
 
@@ -229,7 +252,7 @@ impl Disk for SimulatedDisk {
             return Err(missing());
         }
         world.step()?;
-        world.rename(name, None);
+        world.rename(&[folder_of(name)], vec![(name.to_owned(), None)]);
         Ok(())
     }
 
@@ -238,10 +261,18 @@ impl Disk for SimulatedDisk {
         Ok(())
     }
 
+    fn remove_folder(&self, name: &str) -> io::Result<()> {
+        let below = self.world().below(name);
+        below.iter().try_for_each(|(name, _)| self.remove(name))
+    }
+
+    /// A folder is seen if there is a file in it or below it.
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
         let world = self.world();
-        let names = world.names.keys().filter(|name| folder_of(name) == folder);
-        Ok(names.map(|name| name.rsplit('/').next().unwrap().to_owned()).collect())
+        let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        let inside = world.names.keys().filter_map(|name| name.strip_prefix(&prefix));
+        let names: BTreeSet<&str> = inside.filter_map(|name| name.split('/').next()).collect();
+        Ok(names.into_iter().map(str::to_owned).collect())
     }
 
     fn sync_folder(&self, folder: &str) -> io::Result<()> {
@@ -251,15 +282,22 @@ impl Disk for SimulatedDisk {
         if world.faults.lying_sync {
             return Ok(());
         }
-        let (synced, rest) =
-            std::mem::take(&mut world.unsynced).into_iter().partition(|(name, _)| folder_of(name) == folder);
+        // What is made durable takes with it what happened to the same names before.
+        let mut touched: BTreeSet<String> = BTreeSet::new();
+        let (mut synced, mut rest) = (Vec::new(), Vec::new());
+        for renaming in std::mem::take(&mut world.unsynced).into_iter().rev() {
+            let earlier = renaming.names.iter().any(|(name, _)| touched.contains(name));
+            if earlier || renaming.folders.iter().any(|of| of == folder) {
+                touched.extend(renaming.names.iter().map(|(name, _)| name.clone()));
+                synced.push(renaming);
+            } else {
+                rest.push(renaming);
+            }
+        }
+        rest.reverse();
         world.unsynced = rest;
-        let synced: Vec<(String, Option<usize>)> = synced;
-        for (name, id) in synced {
-            match id {
-                Some(id) => world.durable_names.insert(name, id),
-                None => world.durable_names.remove(&name),
-            };
+        for (name, id) in synced.into_iter().rev().flat_map(|renaming| renaming.names) {
+            set(&mut world.durable_names, &name, id);
         }
         Ok(())
     }
