@@ -2,13 +2,14 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
+use crate::blocks::Class;
 use crate::wipe::wipe;
 
-/// The system allocator, except that every block is overwritten before it is given back.
+/// The system's allocator with free lists in front of it, except that every block is overwritten before it is given back.
 ///
 /// Make it the `#[global_allocator]` of a binary that handles secrets: request bodies, parsed JSON and the buffers of
-/// libraries then leave no copy on the heap. `realloc` never grows in place, since moving would leave the old block
-/// behind. Not covered: stacks, registers, and what C libraries take from their own `malloc`.
+/// libraries then leave no copy on the heap. A block that `realloc` moves is overwritten too, and so is the end of one
+/// that it makes smaller. Not covered: stacks, registers, and what C libraries take from their own `malloc`.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct WipingAllocator;
 
@@ -39,19 +40,31 @@ impl WipingAllocator {
 }
 
 // JUSTIFICATION: `GlobalAlloc` is an unsafe trait; there is no safe way to see every block that is freed.
-// SAFETY: every block comes from `System` with the layout given and goes back to it with the same one; `realloc` is
-// the trait's own recipe (new block, copy of the shorter length, old block freed) with a wipe in between.
+// SAFETY: whether a block is the lists' or the system's follows from its layout alone, which is the same when it is given
+// back; either gives blocks at least as large and as aligned as the layout, and `realloc` stays in place only where
+// both layouts have blocks of one class.
 unsafe impl GlobalAlloc for WipingAllocator {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // JUSTIFICATION: forwarding. SAFETY: the caller's contract is `System`'s contract.
-        unsafe { System.alloc(layout) }
+        match Class::of(layout) {
+            Some(class) => class.take(),
+            // JUSTIFICATION: forwarding. SAFETY: the caller's contract is `System`'s contract.
+            None => unsafe { System.alloc(layout) },
+        }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // JUSTIFICATION: forwarding. SAFETY: the caller's contract is `System`'s contract.
-        unsafe { System.alloc_zeroed(layout) }
+        let Some(class) = Class::of(layout) else {
+            // JUSTIFICATION: forwarding. SAFETY: the caller's contract is `System`'s contract.
+            return unsafe { System.alloc_zeroed(layout) };
+        };
+        let block = class.take();
+        if !block.is_null() {
+            // JUSTIFICATION: free blocks hold links. SAFETY: the block is that large, and nobody else's.
+            unsafe { block.write_bytes(0, layout.size()) };
+        }
+        block
     }
 
     #[inline]
@@ -60,7 +73,10 @@ unsafe impl GlobalAlloc for WipingAllocator {
         // SAFETY: the caller gives up a live block of `layout.size()` bytes that came from `alloc` above.
         unsafe {
             wipe(block, layout.size());
-            System.dealloc(block, layout);
+            match Class::of(layout) {
+                Some(class) => class.give(block),
+                None => System.dealloc(block, layout),
+            }
         }
     }
 
@@ -71,7 +87,14 @@ unsafe impl GlobalAlloc for WipingAllocator {
         // alignment; the two blocks are distinct, and the copy stays within the shorter of the two.
         unsafe {
             let new_layout = Layout::from_size_align_unchecked(new_size, layout.align());
-            let moved = System.alloc(new_layout);
+            let class = Class::of(layout);
+            if class.is_some() && class == Class::of(new_layout) {
+                if let Some(cut) = layout.size().checked_sub(new_size) {
+                    wipe(block.add(new_size), cut);
+                }
+                return block;
+            }
+            let moved = self.alloc(new_layout);
             if !moved.is_null() {
                 std::ptr::copy_nonoverlapping(block, moved, layout.size().min(new_size));
                 self.dealloc(block, layout);

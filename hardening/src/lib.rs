@@ -6,6 +6,7 @@
 
 mod allocator;
 pub mod arena;
+mod blocks;
 mod guarded;
 pub mod lockdown;
 pub mod process;
