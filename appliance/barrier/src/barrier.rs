@@ -242,9 +242,12 @@ impl<S: Store<Ciphertext>> Barrier<S> {
     }
 
     pub(crate) fn with<R>(&self, work: impl FnOnce(&Open) -> Result<R, Error>) -> Result<R, Error> {
-        let open = self.read();
-        let open = open.as_ref().ok_or(Error::Sealed)?;
-        leaving_no_trace(|| work(open))
+        leaving_no_trace(|| self.with_keys(work))
+    }
+
+    /// Like [`Self::with`], for who wipes the stack afterwards.
+    fn with_keys<R>(&self, work: impl FnOnce(&Open) -> Result<R, Error>) -> Result<R, Error> {
+        self.read().as_ref().ok_or(Error::Sealed).and_then(work)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Option<Open>> {
@@ -258,10 +261,12 @@ impl<S: Store<Ciphertext>> Barrier<S> {
 
 impl<S: Store<Ciphertext>> Store<Secret> for Barrier<S> {
     fn get(&self, key: &Key) -> Result<Option<Versioned<Secret>>, Error> {
-        let key = self.with(|open| open.keyring.names.seal_key(key))?;
-        let Some(found) = self.store.get(&key)? else { return Ok(None) };
-        let value = self.with(|open| open.keyring.open_value(&key, found.value.0))?;
-        Ok(Some(Versioned { value, version: found.version }))
+        leaving_no_trace(|| {
+            let key = self.with_keys(|open| open.keyring.names.seal_key(key))?;
+            let Some(found) = self.store.get(&key)? else { return Ok(None) };
+            let value = self.with_keys(|open| open.keyring.open_value(&key, found.value.0))?;
+            Ok(Some(Versioned { value, version: found.version }))
+        })
     }
 
     /// A page costs the decryption of every name in the folder, since their order on the disk says nothing.
