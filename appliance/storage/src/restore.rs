@@ -6,7 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use crate::disk::Disk;
-use crate::index::{self, Cached, Index, IndexError, MemoryIndex, RedbIndex, SledFiles, SledIndex, State};
+use crate::index::{self, Cached, Index, IndexError, MemoryIndex, RedbIndex, SledFiles, SledIndex, State, WriteBehind};
 use crate::log::{Log, LogError, Position, SegmentLog};
 use crate::snapshot::Snapshot;
 use crate::{Kind, OpenError};
@@ -27,6 +27,7 @@ pub(crate) struct Indexes {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) sled: Option<SledFiles>,
     pub(crate) cache_bytes: usize,
+    pub(crate) recent_bytes: usize,
     pub(crate) genesis: Position,
 }
 
@@ -141,7 +142,9 @@ impl Restorer {
         snapshot: Option<&Snapshot>,
     ) -> Result<Arc<dyn Index>, OpenError> {
         let below = self.restore_below(opened, snapshot)?;
-        Ok(Arc::new(Cached::new(below, self.indexes.cache_bytes)))
+        let cached = Arc::new(Cached::new(below, self.indexes.recent_bytes));
+        let index = WriteBehind::new(cached).map_err(OpenError::io("starting the thread that writes to the index"))?;
+        Ok(Arc::new(index))
     }
 
     fn restore_below(

@@ -204,7 +204,7 @@ fn decode<'a>(reader: &mut Reader<'a>) -> Option<Change<'a>> {
     let key = std::str::from_utf8(reader.take(key)?).ok()?;
     let (version, mount, class) = (reader.u64()?, MountId(reader.array()?), class_from_byte(reader.u8()?)?);
     let length = usize::try_from(reader.u32()?).ok()?;
-    Some(Change { key, version, mount, class, value: Some(reader.take(length)?) })
+    Some(Change { key, version, mount, class, value: Some(reader.take(length)?), replaces: None })
 }
 
 impl Snapshot {

@@ -48,8 +48,10 @@ pub enum Kind {
 /// How much is held where.
 #[derive(Clone)]
 pub struct Options {
-    /// Memory for the index' cache, in bytes, and as much again for records that were read lately.
+    /// Memory for the index' own cache, in bytes.
     pub cache_bytes: usize,
+    /// Memory for records that were read or written lately, in bytes.
+    pub recent_bytes: usize,
     /// A journal file is followed by another once it is this large, in bytes.
     pub segment_bytes: u64,
     /// A snapshot is taken once the journal is this large (or as large as the last snapshot, if that is more), in bytes.
@@ -67,7 +69,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            cache_bytes: 16 << 20,
+            cache_bytes: 48 << 20,
+            recent_bytes: 48 << 20,
             segment_bytes: 64 << 20,
             snapshot_bytes: 256 << 20,
             checkpoint_bytes: 8 << 20,
@@ -216,7 +219,14 @@ pub fn open_on(
     }
     let snapshot = Snapshot::newest(disk.as_ref())?;
     let covered = snapshot.as_ref().map_or(0, |snapshot| snapshot.base.sequence);
-    let indexes = Indexes { kind, disk: disk.clone(), sled, cache_bytes: options.cache_bytes, genesis };
+    let indexes = Indexes {
+        kind,
+        disk: disk.clone(),
+        sled,
+        cache_bytes: options.cache_bytes,
+        recent_bytes: options.recent_bytes,
+        genesis,
+    };
     // Both are read through before they are believed, side by side.
     let (index, opened) = std::thread::scope(|scope| {
         let index = scope.spawn(|| indexes.open());

@@ -59,11 +59,11 @@ impl Shard {
         self.young.insert(key, found);
     }
 
-    fn remove(&mut self, key: &str) {
-        self.old.remove(key);
-        if let Some(found) = self.young.remove(key) {
-            self.bytes -= size(key, &found);
-        }
+    fn remove(&mut self, key: &str) -> Option<Found> {
+        let old = self.old.remove(key);
+        let Some(found) = self.young.remove(key) else { return old };
+        self.bytes -= size(key, &found);
+        Some(found)
     }
 }
 
@@ -123,15 +123,22 @@ impl Index for Cached {
 
     fn write(&self, changes: &[Change<'_>], position: Position) -> Result<(), IndexError> {
         // From before the first reader can see the write until after the last one could miss it, nothing is kept.
+        let mut told = Vec::with_capacity(changes.len());
         for change in changes {
             let mut shard = self.shard(change.key)?;
             shard.writing += 1;
             shard.written += 1;
-            shard.remove(change.key);
+            let known = shard.remove(change.key);
+            told.push(Change { replaces: known.map(|found| found.map(|stored| stored.head())), ..*change });
         }
-        let result = self.below.write(changes, position);
+        let result = self.below.write(&told, position);
         for change in changes {
-            self.shard(change.key)?.writing -= 1;
+            let mut shard = self.shard(change.key)?;
+            shard.writing -= 1;
+            // What was written is often read soon, and is at least checked before it is written again.
+            if result.is_ok() && change.value.map_or(0, <[u8]>::len) < self.half_shard {
+                shard.insert(change.key.into(), change.stored().map(Arc::new), self.half_shard);
+            }
         }
         result
     }
@@ -159,7 +166,7 @@ mod tests {
     }
 
     fn write(index: &dyn Index, key: &str, version: u64, value: Option<&[u8]>) {
-        let change = Change { key, version, mount: MountId::default(), class: Class::default(), value };
+        let change = Change { key, version, mount: MountId::default(), class: Class::default(), value, replaces: None };
         index.write(&[change], at(version)).unwrap();
     }
 

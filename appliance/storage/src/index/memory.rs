@@ -59,7 +59,7 @@ impl Index for MemoryIndex {
     fn write(&self, changes: &[Change<'_>], position: Position) -> Result<(), IndexError> {
         let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for change in changes {
-            let Change { key, version, mount, class, value } = *change;
+            let Change { key, version, mount, class, value, .. } = *change;
             match value {
                 Some(value) => {
                     held.records.insert(key.to_owned(), Stored { version, mount, class, value: value.to_vec() })

@@ -1,6 +1,7 @@
 //! The index: where records are looked up. It may be thrown away; the journal and the last snapshot make it again.
 
 mod backend;
+mod behind;
 mod cached;
 mod memory;
 mod redb;
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crc32c::crc32c;
 use framework::{Class, MountId};
 
+pub(crate) use self::behind::WriteBehind;
 pub(crate) use self::cached::Cached;
 pub(crate) use self::memory::MemoryIndex;
 pub(crate) use self::redb::{FILE as REDB_FILE, RedbIndex};
@@ -68,6 +70,23 @@ pub(crate) struct Change<'a> {
     pub(crate) mount: MountId,
     pub(crate) class: Class,
     pub(crate) value: Option<&'a [u8]>,
+    /// What it replaces, where that is known; saves a look-up.
+    pub(crate) replaces: Option<Option<Head>>,
+}
+
+impl Stored {
+    fn head(&self) -> Head {
+        let Self { version, mount, class, ref value } = *self;
+        Head { version, mount, class, crc: crc32c(value), length: value.len() }
+    }
+}
+
+impl Change<'_> {
+    /// The record that it leaves; `None` if it deletes.
+    fn stored(&self) -> Option<Stored> {
+        let Self { version, mount, class, value, .. } = *self;
+        value.map(|value| Stored { version, mount, class, value: value.to_vec() })
+    }
 }
 
 /// Where an index stands, and a sum over its records that any lost, stale or foreign record would change.
@@ -79,7 +98,7 @@ pub(crate) struct State {
 }
 
 /// Why an index cannot be used.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum IndexError {
     /// Its content is not sound; it must be made again.
     Damaged(String),
@@ -218,6 +237,7 @@ pub(crate) fn apply(index: &dyn Index, records: &[Record]) -> Result<(), IndexEr
                 mount: entry.mount,
                 class: entry.class,
                 value: entry.value.as_deref(),
+                replaces: None,
             };
             changes.insert(change.key, change);
         }
@@ -270,8 +290,7 @@ pub(crate) fn verify(index: &dyn Index, stop: &AtomicBool) -> Result<(), IndexEr
         ordered = last.as_deref().is_none_or(|last| last < key);
         let last = last.get_or_insert_default();
         key.clone_into(last);
-        let Stored { version, mount, class, ref value } = *stored;
-        found.add(key, &Head { version, mount, class, crc: crc32c(value), length: value.len() });
+        found.add(key, &stored.head());
         ordered && !stop.load(Ordering::Relaxed)
     })?;
     if stop.load(Ordering::Relaxed) {

@@ -203,8 +203,11 @@ impl SledIndex {
         let mut state = State { position, ..self.state() };
         let (mut batch, mut discarded) = (Batch::default(), Vec::new());
         for change in changes {
-            if let Some(old) = self.head(change.key)? {
-                let old = Head::decode(&old)?;
+            let old = match change.replaces {
+                Some(known) => known,
+                None => self.head(change.key)?.map(|kept| Head::decode(&kept)).transpose()?,
+            };
+            if let Some(old) = old {
                 state.subtract(change.key, &old);
                 let pieces = Pieces::of(change.key, &old);
                 // The pieces of one version have the same names whenever they are written.
@@ -337,7 +340,8 @@ mod tests {
     }
 
     fn write(index: &SledIndex, version: u64, value: Option<&[u8]>) {
-        let change = Change { key: "k", version, mount: MountId::default(), class: Class::default(), value };
+        let change =
+            Change { key: "k", version, mount: MountId::default(), class: Class::default(), value, replaces: None };
         index.write(&[change], at(version)).unwrap();
     }
 
