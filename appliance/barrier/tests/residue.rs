@@ -11,8 +11,8 @@ use std::sync::{Arc, Barrier as Rendezvous};
 use aes_gcm_siv::aead::{Aead, Payload};
 use aes_gcm_siv::{Aes256GcmSiv, KeyInit};
 use barrier::{Barrier, Founding, SealSet, SealWrap};
-use common::{Disk, TableSeal, apply, put, read};
-use framework::{Page, Prefix, Secret, Store, Timestamp, Write};
+use common::{Disk, TableSeal, apply, key, put, read};
+use framework::{Ciphertext, Page, Prefix, Secret, Store, Timestamp, Write};
 use hardening::WipingAllocator;
 use hardening::arena::{Backing, backing};
 
@@ -56,8 +56,8 @@ fn hits(needles: &[u64]) -> usize {
 
 /// Of the root key and of what it encrypts: the keyring, whose record is documented.
 #[inline(never)] // so that its frame is below what is wiped after it
-fn keyring_needles(disk: &Disk, root: &Secret) -> Vec<u64> {
-    let record = disk.raw("_/keyring");
+fn keyring_needles(disk: &impl Store<Ciphertext>, root: &Secret) -> Vec<u64> {
+    let record = disk.get(&key("_/keyring")).unwrap().unwrap().value.0;
     let (header, rest) = record.split_at(10);
     let (nonce, body) = rest.split_at(12);
     let aad = [header, b"_/keyring"].concat();
@@ -75,7 +75,7 @@ fn keys_stay_in_guarded_memory_and_none_is_left_after_closing() {
     let root = Secret::random(32).unwrap();
     barrier.initialise(&root, Founding::default(), Timestamp::default()).unwrap();
     barrier.open(&root).unwrap();
-    let wanted = keyring_needles(&disk, &root);
+    let wanted = keyring_needles(barrier.store(), &root);
     assert_eq!(wanted.len(), 2 + 4 + 2 + 2);
     hardening::wipe_stack();
 
