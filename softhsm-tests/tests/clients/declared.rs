@@ -9,8 +9,6 @@ const WITHOUT: &[(&str, &[&str])] = &[
     // There are no plugins.
     ("secrets enable", &["-plugin-name"]),
     ("auth enable", &["-plugin-name"]),
-    // There is no recovery mode.
-    ("operator generate-root", &["-recovery-token"]),
     // Namespaces have no seals of their own.
     ("namespace create", &["-key-shares", "-key-threshold", "-pgp-keys", "-seal"]),
 ];
