@@ -226,8 +226,12 @@ mod tests {
                 assert_eq!(warm.seal_key(&key).unwrap(), fresh.seal_key(&key).unwrap());
             }
         }
-        let kept = warm.folders.len();
-        assert!(kept <= FOLDERS && kept > FOLDERS / 4, "{kept}");
+        for at in 0..RECORDS + RECORDS / 4 {
+            warm.seal_key(&Key::new(format!("a/{at}")).unwrap()).unwrap();
+        }
+        for (kept, most) in [(warm.folders.len(), FOLDERS), (warm.records.len(), RECORDS)] {
+            assert!(kept <= most && kept > most / 4, "{kept} of {most}");
+        }
     }
 
     #[test]
