@@ -279,66 +279,28 @@ mod tests {
     use std::sync::Barrier;
 
     use super::*;
-    use crate::index::MemoryIndex;
+    use crate::index::watched::{Watched, at, write};
 
-    fn at(sequence: u64) -> Position {
-        Position { sequence, hash: [0; 32] }
-    }
-
-    fn write(index: &dyn Index, key: &str, version: u64, value: Option<&[u8]>) -> Result<(), IndexError> {
-        let change = Change { key, version, mount: MountId::default(), class: Class::default(), value, replaces: None };
-        index.write(&[change], at(version))
-    }
-
-    /// Counts batches; fails at the record "fail"; waits at the record "wait".
-    struct Below(MemoryIndex, Mutex<usize>, Barrier);
-
-    impl Index for Below {
-        fn get(&self, key: &str) -> Result<Option<Stored>, IndexError> {
-            self.0.get(key)
-        }
-
-        fn version(&self, key: &str) -> Result<u64, IndexError> {
-            self.0.version(key)
-        }
-
-        fn scan(&self, from: &str, visit: &mut dyn FnMut(&str) -> Step) -> Result<(), IndexError> {
-            self.0.scan(from, visit)
-        }
-
-        fn walk(&self, from: &str, visit: &mut dyn FnMut(&str, &Stored) -> bool) -> Result<(), IndexError> {
-            self.0.walk(from, visit)
-        }
-
-        fn write(&self, changes: &[Change<'_>], position: Position) -> Result<(), IndexError> {
-            *self.1.lock().unwrap() += 1;
+    /// Over an index that fails at the record "fail", and meets the test twice at the record "wait".
+    fn behind() -> (Arc<Watched>, Arc<Barrier>, WriteBehind) {
+        let meeting = Arc::new(Barrier::new(2));
+        let met = Arc::clone(&meeting);
+        let below = Arc::new(Watched::new(Box::new(move |changes| {
             if changes.iter().any(|change| change.key == "wait") {
-                self.2.wait();
-                self.2.wait();
+                met.wait();
+                met.wait();
             }
-            if changes.iter().any(|change| change.key == "fail") {
-                return Err(IndexError::Full("on purpose".to_owned()));
+            match changes.iter().any(|change| change.key == "fail") {
+                true => Err(IndexError::Full("on purpose".to_owned())),
+                false => Ok(()),
             }
-            self.0.write(changes, position)
-        }
-
-        fn state(&self) -> State {
-            self.0.state()
-        }
-
-        fn checkpoint(&self) -> Result<(), IndexError> {
-            self.0.checkpoint()
-        }
-    }
-
-    fn behind() -> (Arc<Below>, WriteBehind) {
-        let below = Arc::new(Below(MemoryIndex::new(at(0)), Mutex::default(), Barrier::new(2)));
-        (below.clone(), WriteBehind::new(below).unwrap())
+        })));
+        (below.clone(), meeting, WriteBehind::new(below).unwrap())
     }
 
     #[test]
     fn writes_are_seen_at_once_and_reach_the_index_in_few_batches() {
-        let (below, index) = behind();
+        let (below, _, index) = behind();
         for version in 1..=1000 {
             write(&index, &format!("k{}", version % 10), version, Some(b"v")).unwrap();
             assert_eq!(index.version(&format!("k{}", version % 10)).unwrap(), version);
@@ -346,33 +308,33 @@ mod tests {
         write(&index, "k3", 1001, None).unwrap();
         assert!(index.get("k3").unwrap().is_none());
         assert_eq!(index.state().position, at(1001), "the state is that of everything written");
-        assert_eq!((below.0.state().position, below.0.state().count), (at(1001), 9));
-        assert!(*below.1.lock().unwrap() < 100);
+        assert_eq!((below.state().position, below.state().count), (at(1001), 9));
+        assert!(below.written() < 100);
         assert!(index.get("k3").unwrap().is_none());
         assert_eq!(index.get("k2").unwrap().unwrap().version, 992);
     }
 
     #[test]
     fn what_is_written_while_a_batch_is_under_way_stays_in_sight_and_follows_in_order() {
-        let (below, index) = behind();
+        let (below, meeting, index) = behind();
         write(&index, "wait", 1, Some(b"1")).unwrap();
         thread::scope(|scope| {
             let settling = scope.spawn(|| index.shared.settle());
-            below.2.wait();
+            meeting.wait();
             write(&index, "k", 2, Some(b"2")).unwrap();
             write(&index, "k", 3, Some(b"3")).unwrap();
             assert_eq!(index.get("wait").unwrap().unwrap().version, 1);
             assert_eq!(index.version("k").unwrap(), 3);
-            assert_eq!(below.0.state().position, at(0));
-            below.2.wait();
+            assert_eq!(below.state().position, at(0));
+            meeting.wait();
             settling.join().unwrap().unwrap();
         });
-        assert_eq!((index.state().position, below.0.version("k").unwrap()), (at(3), 3));
+        assert_eq!((index.state().position, below.version("k").unwrap()), (at(3), 3));
     }
 
     #[test]
     fn a_failure_is_told_to_everybody_who_comes_after_it_and_to_those_who_wait() {
-        let (_, index) = behind();
+        let (_, _, index) = behind();
         write(&index, "fail", 1, Some(b"v")).unwrap();
         assert!(matches!(index.checkpoint(), Err(IndexError::Full(_))));
         assert!(matches!(write(&index, "k", 2, Some(b"v")), Err(IndexError::Full(_))));

@@ -156,67 +156,22 @@ impl Index for Cached {
 mod tests {
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-    use framework::{Class, MountId};
-
     use super::*;
     use crate::index::MemoryIndex;
-
-    fn at(sequence: u64) -> Position {
-        Position { sequence, hash: [0; 32] }
-    }
-
-    fn write(index: &dyn Index, key: &str, version: u64, value: Option<&[u8]>) {
-        let change = Change { key, version, mount: MountId::default(), class: Class::default(), value, replaces: None };
-        index.write(&[change], at(version)).unwrap();
-    }
-
-    /// Counts look-ups.
-    struct Counting(MemoryIndex, AtomicUsize);
-
-    impl Index for Counting {
-        fn get(&self, key: &str) -> Result<Option<Stored>, IndexError> {
-            self.1.fetch_add(1, Ordering::Relaxed);
-            self.0.get(key)
-        }
-
-        fn version(&self, key: &str) -> Result<u64, IndexError> {
-            self.0.version(key)
-        }
-
-        fn scan(&self, from: &str, visit: &mut dyn FnMut(&str) -> Step) -> Result<(), IndexError> {
-            self.0.scan(from, visit)
-        }
-
-        fn walk(&self, from: &str, visit: &mut dyn FnMut(&str, &Stored) -> bool) -> Result<(), IndexError> {
-            self.0.walk(from, visit)
-        }
-
-        fn write(&self, changes: &[Change<'_>], position: Position) -> Result<(), IndexError> {
-            self.0.write(changes, position)
-        }
-
-        fn state(&self) -> State {
-            self.0.state()
-        }
-
-        fn checkpoint(&self) -> Result<(), IndexError> {
-            self.0.checkpoint()
-        }
-    }
+    use crate::index::watched::{Watched, at, write};
 
     #[test]
     fn what_is_read_again_is_not_looked_up_again_and_the_room_is_bounded() {
-        let below = Arc::new(Counting(MemoryIndex::new(at(0)), AtomicUsize::new(0)));
+        let below = Arc::new(Watched::new(Box::new(|_| Ok(()))));
         let cached = Cached::new(below.clone(), 256 << 10);
         for n in 0..1000 {
-            write(&cached, &format!("k{n}"), n + 1, Some(&[7; 1000]));
+            write(&cached, &format!("k{n}"), n + 1, Some(&[7; 1000])).unwrap();
         }
-        let looked_up = || below.1.load(Ordering::Relaxed);
         for _ in 0..10 {
             assert_eq!(cached.get("k5").unwrap().unwrap().version, 6);
             assert!(cached.get("nothing").unwrap().is_none());
         }
-        assert_eq!(looked_up(), 2);
+        assert_eq!(below.looked_up(), 2);
         for n in 0..1000 {
             assert_eq!(cached.get(&format!("k{n}")).unwrap().unwrap().version, n + 1);
         }
@@ -244,7 +199,7 @@ mod tests {
                 });
             }
             for version in 1..20_000 {
-                write(&cached, "k", version, Some(b"v"));
+                write(&cached, "k", version, Some(b"v")).unwrap();
                 latest.fetch_max(version as usize, Ordering::SeqCst);
             }
             done.store(true, Ordering::Relaxed);

@@ -8,6 +8,8 @@ mod redb;
 mod sled;
 mod sled_files;
 mod sled_pieces;
+#[cfg(test)]
+mod watched;
 
 use std::collections::BTreeMap;
 use std::fmt;

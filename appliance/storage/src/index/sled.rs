@@ -334,16 +334,7 @@ mod tests {
     use framework::{Class, MountId};
 
     use super::*;
-
-    fn at(sequence: u64) -> Position {
-        Position { sequence, hash: [0; 32] }
-    }
-
-    fn write(index: &SledIndex, version: u64, value: Option<&[u8]>) {
-        let change =
-            Change { key: "k", version, mount: MountId::default(), class: Class::default(), value, replaces: None };
-        index.write(&[change], at(version)).unwrap();
-    }
+    use crate::index::watched::{at, write};
 
     /// What sled holds besides the record and the state.
     fn pieces(index: &SledIndex) -> usize {
@@ -359,7 +350,7 @@ mod tests {
         let index = open();
         for (version, chunks) in [(1, 3 * TOGETHER), (2, TOGETHER), (3, 3)] {
             let value = vec![7; chunks * CHUNK];
-            write(&index, version, Some(&value));
+            write(&index, "k", version, Some(&value)).unwrap();
             assert_eq!(index.get("k").unwrap().unwrap().value, value);
             assert_eq!(pieces(&index), chunks);
         }
@@ -373,9 +364,9 @@ mod tests {
         let index = open();
         assert_eq!(pieces(&index), 3);
         // The same change again, as a replay may bring it.
-        write(&index, 3, Some(&[7; 3 * CHUNK]));
+        write(&index, "k", 3, Some(&[7; 3 * CHUNK])).unwrap();
         assert_eq!(index.get("k").unwrap().unwrap().value, vec![7; 3 * CHUNK]);
-        write(&index, 4, None);
+        write(&index, "k", 4, None).unwrap();
         assert_eq!(index.database().unwrap().len(), 1);
     }
 
