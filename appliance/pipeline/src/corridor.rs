@@ -98,13 +98,17 @@ impl Pipeline {
         answer
     }
 
-    /// On which threads a request belongs. Asked for every request, so it looks no further than it must.
-    pub(crate) fn lane(&self, request: &Request) -> Lane {
+    /// On which threads a request belongs; one to a seal-wrapped mount is told apart only if `shared` says that these have shares.
+    /// Asked for every request, so it looks no further than it must.
+    pub(crate) fn lane(&self, request: &Request, shared: bool) -> Lane {
+        let may_be_costly = !matches!(request.operation, Operation::Read | Operation::List) && !request.help;
+        if !may_be_costly && !shared {
+            return Lane::Usual;
+        }
         let Ok(Some((mount, rest))) = self.registry.locate(&request.path) else { return Lane::Usual };
         let Ok(engine) = mount.engine(&self.catalog) else { return Lane::Usual };
         let costly = || engine.route(request.operation, rest).is_ok_and(|(route, _)| route.costly);
-        let may = !matches!(request.operation, Operation::Read | Operation::List) && !request.help;
-        if may && engine.is_costly() && costly() {
+        if may_be_costly && engine.is_costly() && costly() {
             return Lane::Costly;
         }
         // The whole store is the core's: whoever asks `sys/` for something asks for little of it that is wrapped.

@@ -49,7 +49,7 @@ impl Workers {
     /// Queues a request; `reply` gets the answer on the worker's thread. [`Error::Busy`] when the queue is full or closed.
     pub fn submit(&self, request: Request, reply: Box<dyn FnOnce(Answer) + Send>) -> Result<(), Error> {
         let pipeline = Arc::clone(&self.pipeline);
-        let lane = pipeline.lane(&request);
+        let lane = pipeline.lane(&request, self.shares.is_some());
         let job = Box::new(move || reply(pipeline.handle(request)));
         match (lane, &self.shares) {
             (Lane::Costly, _) => self.costly.submit(job),
