@@ -174,12 +174,12 @@ impl Committer {
             }
         }
         self.tail = last;
-        self.keeper.wrote(records.iter().map(|record| record.encoded().len() as u64).sum(), records.len() as u64);
+        let bytes: usize = records.iter().map(|record| record.encoded().len()).sum();
+        self.keeper.wrote(bytes as u64, records.len() as u64);
         self.counters.sequence.store(last.sequence, Ordering::Relaxed);
         self.counters.groups.fetch_add(1, Ordering::Relaxed);
         self.counters.transactions.fetch_add(records.len() as u64, Ordering::Relaxed);
         answer_all(answers);
-        let bytes: usize = records.iter().map(|record| record.encoded().len()).sum();
         drop(records);
         if bytes > LARGE {
             hardening::WipingAllocator::give_back_pages();

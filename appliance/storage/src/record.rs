@@ -1,6 +1,6 @@
 //! What one position of the journal holds: one transaction.
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Digest, SHA256, digest};
 use framework::{Class, Key, MountId, Timestamp};
 
 use crate::bytes::Reader;
@@ -84,8 +84,13 @@ impl Link {
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    finished(&digest(&SHA256, bytes))
+}
+
+/// The bytes of a SHA-256 that was computed.
+pub(crate) fn finished(digest: &Digest) -> [u8; 32] {
     let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    hash.copy_from_slice(digest.as_ref());
     hash
 }
 

@@ -17,7 +17,7 @@ use crate::OpenError;
 use crate::disk::{Disk, DiskFile, FileReader};
 use crate::index::Stored;
 use crate::log::{Log, Position, frame, segment};
-use crate::record::sha256;
+use crate::record::{finished, sha256};
 use crate::snapshot::{self, SnapshotError, Source};
 use crate::storage::{Storage, Turn};
 
@@ -189,9 +189,7 @@ impl<R: Read> Hashed<R> {
     }
 
     fn digest(&self) -> [u8; 32] {
-        let mut hash = [0; 32];
-        hash.copy_from_slice(self.digest.clone().finish().as_ref());
-        hash
+        finished(&self.digest.clone().finish())
     }
 }
 

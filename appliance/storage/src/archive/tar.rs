@@ -4,6 +4,8 @@ use std::io::{self, Read};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
+use crate::record::finished;
+
 /// Everything is padded with zeros to a multiple of this.
 pub(super) const BLOCK: usize = 512;
 
@@ -115,9 +117,7 @@ impl Entry<'_> {
         if zeros.iter().any(|byte| *byte != 0) {
             return bad(format!("something stands behind {}", self.name));
         }
-        let mut hash = [0; 32];
-        hash.copy_from_slice(self.digest.finish().as_ref());
-        Ok(hash)
+        Ok(finished(&self.digest.finish()))
     }
 }
 
