@@ -10,7 +10,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use framework::Operation::{Delete, List, Read, Update};
-use framework::{Context, Error, Page, RawRecords, Route, Secret, fields};
+use framework::{Context, Error, Names, Page, RawRecords, Route, Secret, fields};
 
 /// Every name.
 const WRAPPED: &[&str] = &[""];
@@ -67,11 +67,6 @@ fields! {
     struct Value {
         /// The record.
         value: String,
-    }
-
-    struct Names {
-        /// The names; folders end in `/`.
-        keys: Vec<String>,
     }
 }
 
@@ -133,8 +128,7 @@ fn list(cx: &Context<'_>, at: &Place) -> Result<Names, Error> {
         "" => String::new(),
         path => format!("{path}/"),
     };
-    let keys = cx.view.list(&folder, &Page::default())?;
-    if keys.is_empty() { Err(Error::NotFound) } else { Ok(Names { keys }) }
+    Names::some(cx.view.list(&folder, &Page::default())?)
 }
 
 /// Some records are keys, which nobody reads or changes.
