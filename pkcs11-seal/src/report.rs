@@ -3,7 +3,7 @@
 use std::fmt;
 
 use cryptoki::object::AttributeType;
-use framework::{Json, Map};
+use framework::{Json, Map, hex};
 
 /// The value of a PKCS#11 attribute.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -92,7 +92,7 @@ impl KeyReport {
             ("token_serial", Json::from(self.token_serial.as_str())),
             ("key_label", Json::from(self.key_label.as_str())),
             ("attributes", Json::Object(attributes.collect::<Map<String, Json>>())),
-            ("check_value", self.check_value.as_deref().map_or(Json::Null, |value| Json::from(hex(value)))),
+            ("check_value", self.check_value.as_deref().map_or(Json::Null, |value| Json::from(hex::encode(value)))),
         ])
     }
 }
@@ -105,7 +105,7 @@ impl fmt::Display for KeyReport {
             writeln!(f, "  {name:<22}{value}")?;
         }
         match &self.check_value {
-            Some(value) => write!(f, "  {:<22}{}", "check value", hex(value)),
+            Some(value) => write!(f, "  {:<22}{}", "check value", hex::encode(value)),
             None => write!(f, "  {:<22}not computed", "check value"),
         }
     }
@@ -151,8 +151,4 @@ impl fmt::Display for TokenReport {
 
 fn object<const N: usize>(fields: [(&str, Json); N]) -> Json {
     Json::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -32,8 +32,7 @@ impl Recipients {
         if self.is_empty() {
             return Ok(shares);
         }
-        let hex =
-            |share: &Secret| Secret::from(share.expose().iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        let hex = |share: &Secret| Secret::from(framework::hex::encode(share.expose()));
         self.0.iter().zip(&shares).map(|(recipient, share)| recipient.encrypt(&hex(share))).collect()
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn prepare(dev: &DevOptions, parts: &Parts, addresses: &[SocketAddr])
     mount_secret(parts, &answer.root_token)?;
     let token = String::from_utf8_lossy(answer.root_token.expose()).into_owned();
     let address = addresses.first().copied().unwrap_or(dev.address);
-    let hex: String = share.expose().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = framework::hex::encode(share.expose());
     let _ = writeln!(
         std::io::stdout(),
         "\nHoldfast runs for trying out: everything is in memory and gone when it ends.\n\n\

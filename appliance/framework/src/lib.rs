@@ -20,6 +20,7 @@ mod error;
 mod fields;
 pub mod glob;
 pub mod hcl;
+pub mod hex;
 pub mod hsm;
 mod lease;
 pub mod metrics;

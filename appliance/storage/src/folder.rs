@@ -62,8 +62,7 @@ pub(crate) fn prepare(disk: &dyn Disk) -> Result<Position, OpenError> {
         None => {
             let mut identity = [0; 16];
             hardening::random_bytes(&mut identity);
-            let identity: String = identity.iter().map(|byte| format!("{byte:02x}")).collect();
-            create(disk, &identity)
+            create(disk, &framework::hex::encode(&identity))
         }
     }
 }

@@ -2,23 +2,18 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use framework::{Error, Given, Secret};
+use framework::{Error, Given, Secret, hex};
 
 /// A share as operators type it: hexadecimal first, since every hexadecimal text is base64 as well.
 pub(crate) fn parse(text: &str) -> Result<Secret, Error> {
     let text = text.trim();
-    let hex = |pair: &[u8]| match pair {
-        [high, low] => Some(u8::try_from(char::from(*high).to_digit(16)? * 16 + char::from(*low).to_digit(16)?).ok()?),
-        _ => None,
-    };
-    let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(hex).collect();
-    let bytes = bytes.or_else(|| STANDARD.decode(text).ok());
+    let bytes = hex::decode(text).or_else(|| STANDARD.decode(text).ok());
     bytes.map(Secret::from).ok_or_else(|| Error::field("key", "'key' must be a valid hex or base64 string"))
 }
 
 /// Shares in hexadecimal, and the same in base64.
 pub(crate) fn both(shares: &[Secret]) -> (Vec<String>, Vec<String>) {
-    let hex = |share: &Secret| share.expose().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = |share: &Secret| hex::encode(share.expose());
     (shares.iter().map(hex).collect(), shares.iter().map(|share| STANDARD.encode(share.expose())).collect())
 }
 

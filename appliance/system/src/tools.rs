@@ -115,7 +115,7 @@ fn algorithm(name: &str) -> Result<&'static Algorithm, Error> {
 fn encoding(format: &str) -> Result<fn(&[u8]) -> String, Error> {
     match format {
         "base64" => Ok(|bytes| STANDARD.encode(bytes)),
-        "hex" => Ok(|bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
+        "hex" => Ok(framework::hex::encode),
         _ => Err(Error::field(
             "format",
             format!("unsupported encoding format {format:?}; must be \"hex\" or \"base64\""),

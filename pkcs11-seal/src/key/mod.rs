@@ -10,7 +10,7 @@ pub(crate) use roles::{AES, MAC, RSA_PRIVATE, RSA_PUBLIC, Role};
 
 use crate::entry::Door;
 use crate::error::Fault;
-use crate::report::{AttributeValue, Attributes, hex};
+use crate::report::{AttributeValue, Attributes};
 
 /// All that is read back of a key, in the order of the report.
 const READ: [AttributeType; 20] = [
@@ -67,7 +67,7 @@ pub(crate) fn find(door: Door, token: &str, role: &Role, label: &str, id: Option
             Ok(key)
         }
         [] => {
-            let with_id = id.map(|id| format!(" and id {}", hex(id))).unwrap_or_default();
+            let with_id = id.map(|id| format!(" and id {}", framework::hex::encode(id))).unwrap_or_default();
             Err(Fault::operator(format!(
                 "token {token:?} has no {what} labelled {label:?}{with_id}; labels seen: {}. If no seal key was ever made \
                  there, run `holdfast hsm init`; if there was one, restore it: without it the data cannot be read",
@@ -160,7 +160,7 @@ fn value(attribute: &Attribute) -> Option<AttributeValue> {
         A::KeyType(kind) if *kind == KeyType::RSA => AttributeValue::Name("CKK_RSA"),
         A::KeyType(kind) => AttributeValue::Text(kind.to_string()),
         A::Label(label) => AttributeValue::Text(String::from_utf8_lossy(label).into_owned()),
-        A::Id(id) => AttributeValue::Text(hex(id)),
+        A::Id(id) => AttributeValue::Text(framework::hex::encode(id)),
         _ => return None,
     })
 }

@@ -97,7 +97,7 @@ impl Facts {
 
     /// The value of an extension in hexadecimal.
     pub(super) fn extension_hex(&self, oid: &str) -> Option<String> {
-        self.extensions.get(oid).map(|value| value.iter().map(|byte| format!("{byte:02x}")).collect())
+        self.extensions.get(oid).map(|value| framework::hex::encode(value))
     }
 }
 

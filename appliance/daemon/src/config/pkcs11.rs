@@ -220,8 +220,5 @@ fn is_sha256_hmac(text: &str) -> bool {
 }
 
 fn parse_hex(text: &str) -> Option<Vec<u8>> {
-    let text = text.strip_prefix("0x").unwrap_or(text);
-    let digits: Vec<u8> =
-        text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
-    digits.chunks(2).map(|pair| if let [high, low] = pair { Some(high * 16 + low) } else { None }).collect()
+    framework::hex::decode(text.strip_prefix("0x").unwrap_or(text))
 }

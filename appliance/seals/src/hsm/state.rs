@@ -4,8 +4,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use framework::Error;
 use framework::hsm::{Answer, Description, Question};
+use framework::{Error, hex};
 
 use super::connection::{Connection, Lost};
 use super::{HsmState, Limits};
@@ -200,7 +200,7 @@ impl Shared {
         let found = description.check_value.clone();
         state.description = Some(description);
         if let Some(expected) = state.pinned.as_ref().filter(|expected| **expected != found) {
-            let (expected, found) = (hex(expected), hex(&found));
+            let (expected, found) = (hex::encode(expected), hex::encode(&found));
             let reason = format!(
                 "seal key changed: expected the key with check value {expected}, the HSM has {found}; restore the token or \
                  the key label that this storage was initialised with"
@@ -274,8 +274,4 @@ impl State {
         let reason = self.last_error.clone();
         Error::HsmUnavailable { reason: reason.unwrap_or_else(|| "the hsm process is not connected yet".to_owned()) }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -112,10 +112,6 @@ impl Meta {
 
 /// The text of `SHA256SUMS`.
 fn sums(digests: [(&str, [u8; 32]); 3]) -> Vec<u8> {
-    let line = |(name, digest): (&str, [u8; 32])| format!("{}  {name}\n", hex(&digest));
+    let line = |(name, digest): (&str, [u8; 32])| format!("{}  {name}\n", framework::hex::encode(&digest));
     digests.map(line).concat().into_bytes()
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
